@@ -1,0 +1,115 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// A target is a folder under Sources/ and depends only on targets of lower floors (docs/architecture.md); a test
+// holds the `import` lines against that table.
+
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let posix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// `MARTLET_TESTS=SMTPTests,BytesTests` builds those test targets only, while one works on them.
+let wantedTests = Context.environment["MARTLET_TESTS"]?.split(separator: ",").map(String.init)
+
+let package = Package(
+  name: "martlet",
+  products: [.executable(name: "martlet", targets: ["martlet"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+  ],
+  targets: [
+    // Floor 0: C libraries of the system, bytes, and what comes from the world.
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CUnbound", providers: [.apt(["libunbound-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
+    .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+    .target(name: "Bytes", dependencies: [nio]),
+    .target(name: "Outside", dependencies: ["Bytes", nio]),
+
+    // Floor 1: pure values.
+    .target(name: "InternetMessage", dependencies: ["Bytes", "Outside", "CIDN2"]),
+    .target(name: "DNSTypes", dependencies: ["Bytes", "Outside"]),
+    .target(name: "MailModel", dependencies: ["Bytes", "Outside", "InternetMessage"]),
+    .target(name: "Configuration", dependencies: ["Bytes", "Outside", "TOMLKit"]),
+
+    // Floor 2: protocols.
+    .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel"]),
+
+    // Floor 3: durable state.
+    .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),
+
+    // Floor 4: what the server decides.
+    .target(name: "Identity", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "MailStore", "Configuration", "CArgon2"]),
+    .target(
+      name: "Routing",
+      dependencies: ["Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "MailStore", "Configuration"]),
+    .target(name: "Overload", dependencies: ["Bytes", "Outside", "Configuration"]),
+    .target(
+      name: "Reception",
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing", "Overload",
+        log,
+      ]),
+    .target(
+      name: "Delivery",
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "SMTP", "MailStore", "Configuration", "Routing", "Overload",
+        log,
+      ]),
+
+    // Floor 5: conversation meets decision.
+    .target(
+      name: "Sessions",
+      dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Reception", log]),
+
+    // Floor 6: sockets and threads; or their simulation.
+    .target(
+      name: "MartletServer",
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing",
+        "Overload", "Reception", "Delivery", "Sessions", "COpenSSL", "CUnbound", nio, posix, log,
+      ]),
+    .target(
+      name: "MartletSimulation",
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing", "Overload",
+        "Reception", "Delivery", "Sessions", "CSQLite",
+      ]),
+
+    // Floor 7: the command line.
+    .executableTarget(
+      name: "martlet",
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing", "Reception",
+        "Delivery", "Sessions", "MartletServer", "MartletSimulation", arguments, log,
+      ]),
+
+    // Tests: vectors, conformance, simulation, and the shape of the tree. (End to end: Tests/EndToEnd, in Python.)
+    .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
+    .testTarget(name: "OutsideTests", dependencies: ["Outside", "Bytes", nio]),
+    .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside"]),
+    .testTarget(name: "DNSTypesTests", dependencies: ["DNSTypes", "Outside"]),
+    .testTarget(name: "MailModelTests", dependencies: ["MailModel"]),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
+    .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
+    .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
+    .testTarget(name: "IdentityTests", dependencies: ["Identity", "MailModel", "InternetMessage", "MailStore", "Configuration", "Outside"]),
+    .testTarget(name: "RoutingTests", dependencies: ["Routing", "DNSTypes", "MailModel", "InternetMessage", "Configuration", "Outside"]),
+    .testTarget(name: "OverloadTests", dependencies: ["Overload", "Outside"]),
+    .testTarget(name: "ReceptionTests", dependencies: ["Reception", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Identity", "Routing", "Overload", "Outside"]),
+    .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", nio]),
+    .testTarget(name: "SessionsTests", dependencies: ["Sessions", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Reception", "Identity", "Routing", "Overload", "Outside", "MartletSimulation", nio]),
+    .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
+    .testTarget(name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", nio]),
+    .testTarget(name: "ArchitectureTests", dependencies: []),
+  ]
+)
+
+if let wantedTests {
+  package.targets.removeAll { $0.type == .test && !wantedTests.contains($0.name) }
+}

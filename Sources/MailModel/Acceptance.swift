@@ -1,0 +1,103 @@
+import InternetMessage
+import Outside
+
+/// Everything that one accepted message makes durable, decided before the reply. All of it or nothing.
+public struct Acceptance: Sendable {
+  /// Made beforehand; accepting the same id twice stores once and gives the same receipt.
+  public var id: QueueID
+  public var received: Timestamp
+  public var envelope: Envelope
+  /// Fields put in front of the body (`Received` ...), each ending in CRLF. At most 64 KiB.
+  public var prefix: [UInt8]
+  public var summary: MessageSummary
+  /// What the body holds beyond 7-bit lines, counted while it streamed: decides what a next hop must offer.
+  public var census: BodyCensus
+  public var deliveries: [LocalDelivery]
+  public var recipients: [QueuedRecipient]
+  public var trace: [TraceEvent]
+
+  public init(
+    id: QueueID, received: Timestamp, envelope: Envelope, prefix: [UInt8], summary: MessageSummary, census: BodyCensus,
+    deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], trace: [TraceEvent] = []
+  ) {
+    self.id = id
+    self.received = received
+    self.envelope = envelope
+    self.prefix = prefix
+    self.summary = summary
+    self.census = census
+    self.deliveries = deliveries
+    self.recipients = recipients
+    self.trace = trace
+  }
+}
+
+/// What a body needs of a transport.
+public struct BodyCensus: Hashable, Sendable {
+  /// Octets of the body as received.
+  public var size: Int
+  /// Bytes above 127 in the header (RFC 6532): the message needs SMTPUTF8.
+  public var hasEightBitHeader: Bool
+  /// Bytes above 127 in the body: needs 8BITMIME.
+  public var hasEightBitBody: Bool
+  /// NUL, bare CR or LF, or lines over 998 octets: needs BINARYMIME.
+  public var isBinary: Bool
+  public var longestLine: Int
+  /// `Received` fields in the header: the hops so far.
+  public var hops: Int
+
+  public init(
+    size: Int = 0, hasEightBitHeader: Bool = false, hasEightBitBody: Bool = false, isBinary: Bool = false, longestLine: Int = 0, hops: Int = 0
+  ) {
+    self.size = size
+    self.hasEightBitHeader = hasEightBitHeader
+    self.hasEightBitBody = hasEightBitBody
+    self.isBinary = isBinary
+    self.longestLine = longestLine
+    self.hops = hops
+  }
+}
+
+/// One copy for one mailbox of one account.
+public struct LocalDelivery: Hashable, Sendable {
+  public var account: AccountID
+  /// Mailbox name; made if it does not exist.
+  public var mailbox: String
+  /// The address that led here, for `Delivered-To` and the trace.
+  public var recipient: EmailAddress
+  /// What the sender asked for: `success` owes a notification.
+  public var notification: NotificationRequest
+  public var flags: Flags
+
+  public init(
+    account: AccountID, mailbox: String = "INBOX", recipient: EmailAddress, notification: NotificationRequest = .init(), flags: Flags = .init()
+  ) {
+    self.account = account
+    self.mailbox = mailbox
+    self.recipient = recipient
+    self.notification = notification
+    self.flags = flags
+  }
+}
+
+/// One recipient that leaves over the queue.
+public struct QueuedRecipient: Hashable, Sendable {
+  public var address: EmailAddress
+  public var notification: NotificationRequest
+  /// What groups recipients into one transaction and pool: a domain in lower case, or a route's next hop. At most 255 octets.
+  public var destination: String
+  /// When it is due first.
+  public var due: Timestamp
+  /// Not to be tried until released.
+  public var isHeld: Bool
+
+  public init(
+    address: EmailAddress, notification: NotificationRequest = .init(), destination: String, due: Timestamp, isHeld: Bool = false
+  ) {
+    self.address = address
+    self.notification = notification
+    self.destination = destination
+    self.due = due
+    self.isHeld = isHeld
+  }
+}

@@ -1,0 +1,314 @@
+import InternetMessage
+import MailModel
+import NIOCore
+import Outside
+
+/// All durable state. Small enough to read in a minute; one conformance suite runs against every back end.
+///
+/// - Durability: a call that changes something returns after the change is on stable storage, unless it says otherwise.
+///   Calls that run at the same time share one transaction and one sync.
+/// - Atomicity: each call is all or nothing; a refusal (`StoreError`) has written nothing.
+/// - Failure: a failed sync is final for its group (`unavailable`); no result of that group was or will be given.
+/// - Reads see every change whose call has returned.
+public protocol MailStore: Sendable {
+  // MARK: Bodies
+
+  /// Starts taking in a body. Small ones stay in memory until `accept`; larger ones stream into a segment while they arrive.
+  func makeSpool() -> any BodySpool
+
+  /// Bytes `range` of a stored body (prefix included), clamped to what is there, at most 1 MiB a call.
+  func read(_ body: BodyID, range: Range<Int>) async throws(StoreError) -> ByteBuffer
+
+  // MARK: Messages that arrive
+
+  /// Makes a message durable with every pointer to it: mailbox entries, queue entries, trace. Idempotent by `acceptance.id`.
+  ///
+  /// With `claiming`, the queue entries are leased to the caller at once (they are in the receipt), so that what goes out straight
+  /// away costs no second transaction.
+  func accept(_ acceptance: Acceptance, body: SpooledBody, claiming: Bool) async throws(StoreError) -> Receipt
+
+  // MARK: Queue
+
+  /// Leases at most `limit` recipients due at `now`, in due order, grouped by message. A lease ends at `leaseEnd` or with the process.
+  func claimDue(now: Timestamp, limit: Int, leaseEnd: Timestamp) async throws(StoreError) -> [QueuedMessage]
+
+  /// When the next waiting recipient is due; nil if none waits.
+  func nextDue() async throws(StoreError) -> Timestamp?
+
+  /// Records outcomes together. `.lazily`: rides in the next group and is durable within 50 ms (RFC 5321, 4.1.1.4 allows the
+  /// duplicate that a crash in between makes); returns at once. `.durably` returns after the sync.
+  func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError)
+
+  /// Queued messages that match, by received time, at most `limit` after `after`.
+  func queue(matching selection: QueueSelection, after: QueueID?, limit: Int) async throws(StoreError) -> [QueuedMessage]
+
+  /// Does `action` to all recipients that match; how many there were. Recipients that are being attempted are changed as soon as
+  /// the attempt ends (`remove` then takes effect unless it was delivered).
+  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> Int
+
+  /// Counts of waiting, held and claimed recipients, and of messages.
+  func queueCounts() async throws(StoreError) -> QueueCounts
+
+  // MARK: Mailboxes
+
+  func mailboxes(of account: AccountID) async throws(StoreError) -> [Mailbox]
+  func mailbox(_ name: String, of account: AccountID) async throws(StoreError) -> Mailbox
+  /// Makes a mailbox and the levels above it; `exists` if it is there.
+  func createMailbox(_ name: String, of account: AccountID, specialUse: String?) async throws(StoreError) -> Mailbox
+  /// Renames a mailbox and those below it; renaming INBOX moves its messages (RFC 9051, 6.3.6).
+  func renameMailbox(_ name: String, to newName: String, of account: AccountID) async throws(StoreError)
+  /// Removes a mailbox with its messages; its name never gets the same UIDVALIDITY again.
+  func deleteMailbox(_ name: String, of account: AccountID) async throws(StoreError)
+  func setSubscribed(_ subscribed: Bool, mailbox name: String, of account: AccountID) async throws(StoreError)
+
+  /// Appends a message (RFC 9051, 6.3.12).
+  func append(_ message: AppendedMessage, body: SpooledBody, to mailbox: MailboxID) async throws(StoreError) -> UID
+
+  /// Entries with a UID in `range`, in UID order, at most `limit` (1,000 at most).
+  func entries(in mailbox: MailboxID, from first: UID, limit: Int) async throws(StoreError) -> [MailboxEntry]
+
+  /// The UIDs in a mailbox in order, run-length: closed ranges.
+  func uids(in mailbox: MailboxID) async throws(StoreError) -> [ClosedRange<UInt32>]
+
+  /// Changes flags; messages whose modification sequence is above `unchangedSince` are left and named in the result (RFC 7162, 3.1.3).
+  func setFlags(
+    _ change: FlagChange, of uids: [UID], in mailbox: MailboxID, unchangedSince: ModSeq?
+  ) async throws(StoreError) -> FlagResult
+
+  /// Copies; pairs of old and new UIDs in order. All or nothing.
+  func copy(_ uids: [UID], from source: MailboxID, to target: MailboxID) async throws(StoreError) -> CopyResult
+
+  /// Moves (RFC 6851): as `copy`, and the old entries are closed in the same transaction.
+  func move(_ uids: [UID], from source: MailboxID, to target: MailboxID) async throws(StoreError) -> CopyResult
+
+  /// Removes messages; only those with `\Deleted` unless `force`. The UIDs that went.
+  func expunge(_ uids: [UID]?, from mailbox: MailboxID, force: Bool) async throws(StoreError) -> [UID]
+
+  /// What changed since `modSeq` (exclusive), in pages of at most 1,000. `stale` if the expunge log no longer reaches back that far.
+  func changes(in mailbox: MailboxID, since modSeq: ModSeq) async throws(StoreError) -> MailboxChanges
+
+  /// Every committed change from now on, in commit order. The handler is called on the writer, so it must only hand over.
+  func observe(_ handler: @escaping @Sendable ([StoreChange]) -> Void)
+
+  // MARK: Directory
+
+  func directory() async throws(StoreError) -> DirectoryContents
+  func addDomain(_ domain: Domain) async throws(StoreError)
+  func updateDomain(_ domain: Domain) async throws(StoreError)
+  /// Refused with `notEmpty` while accounts or aliases live in it.
+  func removeDomain(_ name: String) async throws(StoreError)
+  /// Makes an account with its INBOX (and Drafts, Sent, Junk, Trash, Archive with their special uses).
+  func addAccount(address: EmailAddress, passwordHash: String, quota: Int64, created: Timestamp) async throws(StoreError) -> Account
+  func updateAccount(_ account: Account) async throws(StoreError)
+  func removeAccount(_ id: AccountID) async throws(StoreError)
+  /// Adds or replaces an alias.
+  func setAlias(_ alias: Alias) async throws(StoreError)
+  func removeAlias(_ address: EmailAddress) async throws(StoreError)
+  /// Octets an account holds, and its domain.
+  func usage(of account: AccountID) async throws(StoreError) -> Usage
+
+  // MARK: Trace
+
+  /// Events of refused peers and the like, outside any acceptance; not waited for, durable within 50 ms, bounded.
+  func note(_ id: QueueID, _ events: [TraceEvent])
+  func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent]
+
+  // MARK: Care
+
+  /// Checks everything that can be checked and reports as it goes.
+  func verify(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> VerifyReport
+
+  /// Copies live bodies out of segments that are mostly dead and frees the space. Octets that became free.
+  func compact(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> Int64
+
+  /// Commits what waits and closes. Later calls fail with `closed`.
+  func close() async
+}
+
+/// Takes in one body. Confined to one session; calls follow each other.
+public protocol BodySpool: AnyObject, Sendable {
+  /// Octets taken so far.
+  var size: Int { get }
+
+  /// Takes bytes. Suspends when the disk is behind; throws `full` or `unavailable`, after which only `discard` may follow.
+  func append(_ bytes: ByteBuffer) async throws(StoreError)
+
+  /// The end. The body is not durable until it is accepted.
+  func finish() async throws(StoreError) -> SpooledBody
+
+  /// Gives up what was taken. Safe at any time, also after `finish` if it was never accepted.
+  func discard()
+}
+
+/// A body taken in, not yet accepted.
+public struct SpooledBody: Sendable {
+  public enum Place: Sendable {
+    /// All of it.
+    case memory(ByteBuffer)
+    /// In a segment, written but perhaps not yet synced: the accepting group syncs it first.
+    case segment(SegmentLocation)
+  }
+
+  public var place: Place
+  public var size: Int
+
+  public init(place: Place, size: Int) {
+    self.place = place
+    self.size = size
+  }
+}
+
+/// Where a body stands in a segment. Opaque to callers.
+public struct SegmentLocation: Hashable, Sendable {
+  package var segment: UInt32
+  package var offset: UInt64
+  package var length: UInt32
+  package var checksum: UInt32
+
+  package init(segment: UInt32, offset: UInt64, length: UInt32, checksum: UInt32) {
+    self.segment = segment
+    self.offset = offset
+    self.length = length
+    self.checksum = checksum
+  }
+}
+
+/// The proof that an acceptance is on stable storage. Only the store makes one, after the sync.
+public struct Receipt: Sendable {
+  public let id: QueueID
+  /// Where each local delivery went, in the order of the acceptance.
+  public let deliveries: [(mailbox: MailboxID, uid: UID)]
+  /// The queue entries, claimed if that was asked.
+  public let queued: QueuedMessage?
+  /// The same id had been accepted before: nothing was stored now.
+  public let isRepeated: Bool
+
+  init(id: QueueID, deliveries: [(mailbox: MailboxID, uid: UID)], queued: QueuedMessage?, isRepeated: Bool) {
+    self.id = id
+    self.deliveries = deliveries
+    self.queued = queued
+    self.isRepeated = isRepeated
+  }
+}
+
+public enum RecordDurability: Hashable, Sendable { case lazily, durably }
+
+public struct QueueCounts: Hashable, Sendable {
+  public var messages: Int
+  public var waiting: Int
+  public var held: Int
+  public var claimed: Int
+  public init(messages: Int, waiting: Int, held: Int, claimed: Int) {
+    self.messages = messages
+    self.waiting = waiting
+    self.held = held
+    self.claimed = claimed
+  }
+}
+
+public struct AppendedMessage: Sendable {
+  public var flags: Flags
+  public var internalDate: Timestamp
+  public var summary: MessageSummary
+  public init(flags: Flags, internalDate: Timestamp, summary: MessageSummary) {
+    self.flags = flags
+    self.internalDate = internalDate
+    self.summary = summary
+  }
+}
+
+public struct FlagResult: Hashable, Sendable {
+  public var changed: [MailboxChanges.Change]
+  /// Not changed, since they are newer than `unchangedSince`.
+  public var modified: [UID]
+  public init(changed: [MailboxChanges.Change], modified: [UID]) {
+    self.changed = changed
+    self.modified = modified
+  }
+}
+
+public struct CopyResult: Hashable, Sendable {
+  public var uidValidity: UIDValidity
+  public var pairs: [Pair]
+  public struct Pair: Hashable, Sendable {
+    public var old: UID
+    public var new: UID
+    public init(old: UID, new: UID) {
+      self.old = old
+      self.new = new
+    }
+  }
+  public init(uidValidity: UIDValidity, pairs: [Pair]) {
+    self.uidValidity = uidValidity
+    self.pairs = pairs
+  }
+}
+
+public struct Usage: Hashable, Sendable {
+  public var messages: Int
+  public var octets: Int64
+  public var quota: Int64
+  public var domainOctets: Int64
+  public var domainQuota: Int64
+  public init(messages: Int, octets: Int64, quota: Int64, domainOctets: Int64, domainQuota: Int64) {
+    self.messages = messages
+    self.octets = octets
+    self.quota = quota
+    self.domainOctets = domainOctets
+    self.domainQuota = domainQuota
+  }
+}
+
+public struct VerifyProgress: Hashable, Sendable {
+  public var done: Int64
+  public var total: Int64
+  public var what: String
+  public init(done: Int64, total: Int64, what: String) {
+    self.done = done
+    self.total = total
+    self.what = what
+  }
+}
+
+public struct VerifyReport: Hashable, Sendable {
+  public struct Problem: Hashable, Sendable {
+    public var what: String
+    public var messages: [QueueID]
+    public init(what: String, messages: [QueueID] = []) {
+      self.what = what
+      self.messages = messages
+    }
+  }
+  public var bodies: Int64
+  public var entries: Int64
+  public var octets: Int64
+  public var problems: [Problem]
+  public init(bodies: Int64, entries: Int64, octets: Int64, problems: [Problem]) {
+    self.bodies = bodies
+    self.entries = entries
+    self.octets = octets
+    self.problems = problems
+  }
+}
+
+/// Why the store refused or failed. Each maps to a wire code in one place a protocol.
+public enum StoreError: Error, Hashable, Sendable {
+  /// No such mailbox, message, account, domain, alias: 550 5.1.1, `[NONEXISTENT]`.
+  case notFound(String)
+  /// `[ALREADYEXISTS]`.
+  case exists(String)
+  case notEmpty(String)
+  /// The value breaks a rule or a limit of the store.
+  case invalid(String)
+  /// 552 5.2.2 (or 452 4.2.2), `[OVERQUOTA]`: who is over.
+  case overQuota(AccountID)
+  /// The change log no longer reaches back that far.
+  case stale
+  /// The disk is full: 452 4.3.1.
+  case full
+  /// A failed sync or read: 451 4.3.0, `[UNAVAILABLE]`. Nothing of the call is acknowledged.
+  case unavailable(String)
+  /// A body failed its checksum and is quarantined.
+  case damaged(BodyID)
+  case closed
+}
