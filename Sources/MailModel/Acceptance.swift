@@ -47,7 +47,8 @@ public struct BodyCensus: Hashable, Sendable {
   public var hops: Int
 
   public init(
-    size: Int = 0, hasEightBitHeader: Bool = false, hasEightBitBody: Bool = false, isBinary: Bool = false, longestLine: Int = 0, hops: Int = 0
+    size: Int = 0, hasEightBitHeader: Bool = false, hasEightBitBody: Bool = false, isBinary: Bool = false, longestLine: Int = 0,
+    hops: Int = 0
   ) {
     self.size = size
     self.hasEightBitHeader = hasEightBitHeader
@@ -70,7 +71,8 @@ public struct LocalDelivery: Hashable, Sendable {
   public var flags: Flags
 
   public init(
-    account: AccountID, mailbox: String = "INBOX", recipient: EmailAddress, notification: NotificationRequest = .init(), flags: Flags = .init()
+    account: AccountID, mailbox: String = "INBOX", recipient: EmailAddress, notification: NotificationRequest = .init(),
+    flags: Flags = .init()
   ) {
     self.account = account
     self.mailbox = mailbox

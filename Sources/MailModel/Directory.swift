@@ -38,7 +38,8 @@ public struct Account: Hashable, Sendable {
   public var isEnabled: Bool
   public var created: Timestamp
 
-  public init(id: AccountID, address: EmailAddress, passwordHash: String, quota: Int64, isEnabled: Bool = true, created: Timestamp) {
+  public init(id: AccountID, address: EmailAddress, passwordHash: String, quota: Int64, isEnabled: Bool = true, created: Timestamp)
+  {
     self.id = id
     self.address = address
     self.passwordHash = passwordHash

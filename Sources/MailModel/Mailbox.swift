@@ -58,7 +58,8 @@ public struct MailboxEntry: Hashable, Sendable {
   public var summary: MessageSummary
 
   public init(
-    mailbox: MailboxID, uid: UID, modSeq: ModSeq, flags: Flags, internalDate: Timestamp, savedDate: Timestamp, size: Int, emailID: Int64,
+    mailbox: MailboxID, uid: UID, modSeq: ModSeq, flags: Flags, internalDate: Timestamp, savedDate: Timestamp, size: Int,
+    emailID: Int64,
     threadID: Int64, body: BodyID, deliveryPrefix: [UInt8], summary: MessageSummary
   ) {
     self.mailbox = mailbox

@@ -24,7 +24,8 @@ public struct QueueEntry: Hashable, Sendable {
   public var lastReply: String
 
   public init(
-    id: QueueRecipientID, message: QueueID, address: EmailAddress, notification: NotificationRequest, destination: String, state: State,
+    id: QueueRecipientID, message: QueueID, address: EmailAddress, notification: NotificationRequest, destination: String,
+    state: State,
     attempts: UInt32, nextAttempt: Timestamp, delayNotified: Timestamp? = nil, lastReply: String = ""
   ) {
     self.id = id
@@ -51,7 +52,9 @@ public struct QueuedMessage: Hashable, Sendable {
   public var size: Int
   public var entries: [QueueEntry]
 
-  public init(id: QueueID, received: Timestamp, envelope: Envelope, census: BodyCensus, body: BodyID, size: Int, entries: [QueueEntry]) {
+  public init(
+    id: QueueID, received: Timestamp, envelope: Envelope, census: BodyCensus, body: BodyID, size: Int, entries: [QueueEntry]
+  ) {
     self.id = id
     self.received = received
     self.envelope = envelope
@@ -85,7 +88,9 @@ public struct OutcomeRecord: Hashable, Sendable {
   /// Marks that a delay notice went out.
   public var delayNotified: Timestamp?
 
-  public init(entry: QueueRecipientID, message: QueueID, outcome: Outcome, trace: [TraceEvent] = [], delayNotified: Timestamp? = nil) {
+  public init(
+    entry: QueueRecipientID, message: QueueID, outcome: Outcome, trace: [TraceEvent] = [], delayNotified: Timestamp? = nil
+  ) {
     self.entry = entry
     self.message = message
     self.outcome = outcome

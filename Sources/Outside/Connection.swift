@@ -269,7 +269,9 @@ public struct TLSFacts: Hashable, Sendable {
   /// Why not, for the trace.
   public var verificationProblem: String?
 
-  public init(version: String, cipher: String, serverName: String? = nil, isPeerVerified: Bool = false, verificationProblem: String? = nil) {
+  public init(
+    version: String, cipher: String, serverName: String? = nil, isPeerVerified: Bool = false, verificationProblem: String? = nil
+  ) {
     self.version = version
     self.cipher = cipher
     self.serverName = serverName
@@ -290,7 +292,9 @@ public protocol Dialer: Sendable {
   /// Connects. Call on a session's executor: the connection belongs to that loop.
   ///
   /// - Parameter source: the local address to come from; nil lets the system choose.
-  func connect(to remote: Endpoint, from source: IPAddress?, until deadline: MonotonicInstant) async -> Result<Connection, DialError>
+  func connect(to remote: Endpoint, from source: IPAddress?, until deadline: MonotonicInstant) async -> Result<
+    Connection, DialError
+  >
 }
 
 /// Why no connection came about.
