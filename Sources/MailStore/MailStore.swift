@@ -21,6 +21,11 @@ public protocol MailStore: Sendable {
 
   // MARK: Messages that arrive
 
+  /// A transaction that will end in `accept` has begun (MAIL was taken): a group that commits meanwhile may wait 0.3 ms for it.
+  func transactionBegan()
+  /// The transaction is over, however it ended (receipt, refusal, RSET, lost connection). One for each `transactionBegan`.
+  func transactionEnded()
+
   /// Makes a message durable with every pointer to it: mailbox entries, queue entries, trace. Idempotent by `acceptance.id`.
   ///
   /// With `claiming`, the queue entries are leased to the caller at once (they are in the receipt), so that what goes out straight
