@@ -44,7 +44,8 @@ let package = Package(
     .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),
 
     // Floor 4: what the server decides.
-    .target(name: "Identity", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "MailStore", "Configuration", "CArgon2"]),
+    .target(
+      name: "Identity", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "MailStore", "Configuration", "CArgon2"]),
     .target(
       name: "Routing",
       dependencies: ["Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "MailStore", "Configuration"]),
@@ -85,11 +86,12 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing", "Reception",
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing",
+        "Reception",
         "Delivery", "Sessions", "MartletServer", "MartletSimulation", arguments, log,
       ]),
 
-    // Tests: vectors, conformance, simulation, and the shape of the tree. (End to end: Tests/EndToEnd, in Python.)
+    // Tests: vectors, conformance, simulation. (The shape of the tree: Tests/ArchitectureTests; end to end: Tests/EndToEnd. In Python.)
     .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
     .testTarget(name: "OutsideTests", dependencies: ["Outside", "Bytes", nio]),
     .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside"]),
@@ -97,16 +99,34 @@ let package = Package(
     .testTarget(name: "MailModelTests", dependencies: ["MailModel"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
     .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
-    .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
-    .testTarget(name: "IdentityTests", dependencies: ["Identity", "MailModel", "InternetMessage", "MailStore", "Configuration", "Outside"]),
-    .testTarget(name: "RoutingTests", dependencies: ["Routing", "DNSTypes", "MailModel", "InternetMessage", "Configuration", "Outside"]),
+    .testTarget(
+      name: "MailStoreTests",
+      dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
+    .testTarget(
+      name: "IdentityTests", dependencies: ["Identity", "MailModel", "InternetMessage", "MailStore", "Configuration", "Outside"]),
+    .testTarget(
+      name: "RoutingTests", dependencies: ["Routing", "DNSTypes", "MailModel", "InternetMessage", "Configuration", "Outside"]),
     .testTarget(name: "OverloadTests", dependencies: ["Overload", "Outside"]),
-    .testTarget(name: "ReceptionTests", dependencies: ["Reception", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Identity", "Routing", "Overload", "Outside"]),
-    .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", nio]),
-    .testTarget(name: "SessionsTests", dependencies: ["Sessions", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Reception", "Identity", "Routing", "Overload", "Outside", "MartletSimulation", nio]),
+    .testTarget(
+      name: "ReceptionTests",
+      dependencies: [
+        "Reception", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Identity", "Routing", "Overload",
+        "Outside",
+      ]),
+    .testTarget(
+      name: "DeliveryTests",
+      dependencies: [
+        "Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", nio,
+      ]),
+    .testTarget(
+      name: "SessionsTests",
+      dependencies: [
+        "Sessions", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Reception", "Identity", "Routing",
+        "Overload", "Outside", "MartletSimulation", nio,
+      ]),
     .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
-    .testTarget(name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", nio]),
-    .testTarget(name: "ArchitectureTests", dependencies: []),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", nio]),
   ]
 )
 

@@ -1,0 +1,58 @@
+# Martlet on Debian 12 with the Swift toolchain. Every target installs the Debian packages it needs when one is missing.
+#
+#   make demo          a complete server on loopback, with real messages through it, until interrupted (ONCE=1: ends after showing)
+#   make test          all tests: units, conformance, power cuts, fuzzing (short), end to end, order of syncs, kills
+#   make bench         Martlet beside Postfix on this machine, in one run
+#   make crash         power cuts and kills for as long as SECONDS says (600)
+#   make fuzz          every fuzz target for SECONDS each (60)
+#   make lint          swift format's rules; make format applies them
+#   make docs          writes docs/rfcs.md and docs/limits.md from the sources
+
+SHELL := /bin/bash
+python := /usr/bin/python3
+
+# Two builds, because their compiler flags differ: the plain release that runs, and one that lets tests see inside.
+release := swift build -c release --product martlet
+SECONDS_EACH := $(if $(filter command% environment,$(origin SECONDS)),$(SECONDS),)
+
+.PHONY: all build demo test bench crash fuzz lint format docs clean
+
+all: build
+
+build:
+	@Scripts/install-packages build
+	$(release)
+
+demo:
+	@Scripts/install-packages build run
+	$(release)
+	@exec .build/release/martlet demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA)) $(if $(BASE_PORT),--base-port $(BASE_PORT))
+
+test:
+	@Scripts/install-packages build run test
+	@exec $(python) Scripts/run-suites $(if $(SUITES),--only $(SUITES))
+
+bench:
+	@Scripts/install-packages build run bench
+	$(release)
+	@exec $(python) Bench/bench.py $(BENCH)
+
+crash:
+	@Scripts/install-packages build run test
+	@exec $(python) Scripts/run-suites --long $(or $(SECONDS_EACH),600) --only build,power-cuts,kills
+
+fuzz:
+	@Scripts/install-packages build
+	@exec $(python) Scripts/run-suites --long $(or $(SECONDS_EACH),60) --only fuzz
+
+lint:
+	swift format lint --strict --recursive Sources Tests Package.swift
+
+format:
+	swift format --in-place --recursive Sources Tests Package.swift
+
+docs:
+	@exec $(python) Scripts/make-docs
+
+clean:
+	rm -rf .build .build-*
