@@ -38,7 +38,7 @@ let package = Package(
     .target(name: "Configuration", dependencies: ["Bytes", "Outside", "TOMLKit"]),
 
     // Floor 2: protocols.
-    .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel"]),
+    .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", nio]),
 
     // Floor 3: durable state.
     .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),

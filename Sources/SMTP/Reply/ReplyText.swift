@@ -1,0 +1,57 @@
+import Bytes
+import NIOCore
+
+/// The text of replies: cleaned when a reply is made, so that nothing from outside can end a line or forge another.
+enum ReplyText {
+  /// Whether `text` can stand in one line as it is.
+  static func isClean(_ text: String) -> Bool {
+    text.utf8.count <= SMTPReply.maximumLineText && !text.utf8.contains { $0.isASCIIControl }
+  }
+
+  /// `lines` without control characters, long ones in several, at most `SMTPReply.maximumLines`.
+  static func lines(of lines: [String]) -> [String] {
+    var result: [String] = []
+    for line in lines {
+      if isClean(line) {
+        result.append(line)
+      } else {
+        wrap(line, into: &result)
+      }
+      if result.count >= SMTPReply.maximumLines { break }
+    }
+    return Array(result.prefix(SMTPReply.maximumLines))
+  }
+
+  /// Breaks a text at its last blank before the limit, else at the limit (never inside a character).
+  private static func wrap(_ text: String, into result: inout [String]) {
+    var line: [UInt8] = []
+    var lastBlank: Int?
+    for scalar in text.unicodeScalars {
+      if result.count >= SMTPReply.maximumLines { return }
+      let bytes =
+        scalar.value < 0x20 || scalar.value == 0x7F
+        ? [UInt8(ascii: "?")] : Array(UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+      if line.count + bytes.count > SMTPReply.maximumLineText {
+        let cut = lastBlank ?? line.count
+        result.append(String(decoding: line.prefix(cut), as: UTF8.self))
+        line = Array(line.dropFirst(lastBlank == nil ? cut : cut + 1))
+        lastBlank = nil
+      }
+      if scalar.value == 0x20 { lastBlank = line.count }
+      line.append(contentsOf: bytes)
+    }
+    result.append(String(decoding: line, as: UTF8.self))
+  }
+
+  /// Appends `text`, every byte that is not printable ASCII as `?`.
+  static func write(_ text: String, to buffer: inout ByteBuffer) {
+    var text = text
+    text.withUTF8 { bytes in
+      if bytes.contains(where: { $0 >= 0x7F || $0 < 0x20 }) {
+        _ = buffer.writeBytes(bytes.lazy.map { $0 >= 0x7F || $0 < 0x20 ? UInt8(ascii: "?") : $0 })
+      } else {
+        _ = buffer.writeBytes(UnsafeRawBufferPointer(bytes))
+      }
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import Bytes
+import NIOCore
+
+/// A reply (RFC 5321, 4.2): a code, perhaps an enhanced code, and text for people.
+///
+/// Always well formed: the code is 200 to 599; the text holds no CR, LF or other control character (each becomes `?`); a text too long for
+/// a reply line of 512 octets (RFC 5321, 4.5.3.1.5) goes on in further lines; at most 100 lines.
+public struct SMTPReply: Hashable, Sendable {
+  /// The most lines a reply has: 100.
+  public static let maximumLines = 100
+
+  /// Octets of text a line holds: 512 less code, separator, CRLF and the longest enhanced code.
+  public static let maximumLineText = 496
+
+  /// 200...599.
+  public let code: UInt16
+  public let enhanced: EnhancedStatusCode?
+  /// The text of the first line, without codes.
+  public let text: String
+  /// The text of the lines after the first.
+  public let moreLines: [String]
+  /// The bytes on the wire, when they were made beforehand; empty otherwise.
+  let wire: ByteBuffer?
+
+  /// A reply of one text (in several lines if it is long).
+  ///
+  /// - Parameter code: 200...599; anything else becomes 451, since a reply that means nothing must not mean success.
+  public init(_ code: UInt16, _ enhanced: EnhancedStatusCode? = nil, _ text: String) {
+    self.init(code, enhanced, lines: [text])
+  }
+
+  /// A reply of several lines.
+  public init(_ code: UInt16, _ enhanced: EnhancedStatusCode? = nil, lines: [String]) {
+    self.code = (200...599).contains(code) ? code : 451
+    self.enhanced = enhanced
+    self.wire = nil
+    if lines.count == 1, let only = lines.first, ReplyText.isClean(only) {
+      self.text = only
+      self.moreLines = []
+      return
+    }
+    let clean = ReplyText.lines(of: lines)
+    self.text = clean.first ?? ""
+    self.moreLines = Array(clean.dropFirst())
+  }
+
+  private init(_ reply: SMTPReply, wire: ByteBuffer) {
+    self.code = reply.code
+    self.enhanced = reply.enhanced
+    self.text = reply.text
+    self.moreLines = reply.moreLines
+    self.wire = wire
+  }
+
+  /// The same reply with its wire form made once, for replies that are sent again and again.
+  public func prebuilt() -> SMTPReply {
+    var buffer = ByteBuffer()
+    write(to: &buffer)
+    return SMTPReply(self, wire: buffer)
+  }
+
+  public static func == (left: Self, right: Self) -> Bool {
+    left.code == right.code && left.enhanced == right.enhanced && left.text == right.text && left.moreLines == right.moreLines
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(code)
+    hasher.combine(text)
+  }
+
+  /// All lines of text, without codes; at least one.
+  public var lines: [String] { [text] + moreLines }
+
+  /// 2xx.
+  public var isSuccess: Bool { code < 300 }
+  /// 3xx.
+  public var isIntermediate: Bool { code >= 300 && code < 400 }
+  /// 4xx.
+  public var isTransient: Bool { code >= 400 && code < 500 }
+  /// 5xx.
+  public var isPermanent: Bool { code >= 500 }
+
+  /// Appends the reply as it goes on the wire: each line with code, enhanced code and CRLF; bytes above 127 as `?`
+  /// (RFC 5321, 4.2: text is ASCII).
+  public func write(to buffer: inout ByteBuffer) {
+    if let wire {
+      buffer.writeImmutableBuffer(wire)
+      return
+    }
+    write(text, isLast: moreLines.isEmpty, to: &buffer)
+    for (index, line) in moreLines.enumerated() { write(line, isLast: index == moreLines.count - 1, to: &buffer) }
+  }
+
+  private func write(_ line: String, isLast: Bool, to buffer: inout ByteBuffer) {
+    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code / 100 % 10))
+    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code / 10 % 10))
+    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code % 10))
+    buffer.writeInteger(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
+    if let enhanced {
+      enhanced.write(to: &buffer)
+      buffer.writeInteger(UInt8(ascii: " "))
+    }
+    ReplyText.write(line, to: &buffer)
+    buffer.writeStaticString("\r\n")
+  }
+}
+
+extension SMTPReply: CustomStringConvertible {
+  /// The reply in one line, lines joined by a space: `550 5.1.1 No such user`.
+  public var description: String {
+    var result = String(code)
+    if let enhanced { result += " \(enhanced)" }
+    for line in lines where !line.isEmpty { result += " " + line }
+    return result
+  }
+}
