@@ -156,25 +156,12 @@ public struct SpooledBody: Sendable {
 
   public var place: Place
   public var size: Int
+  /// Keeps the segment from being recycled until the accepting transaction has committed: hold the body until then.
+  package var pin: SegmentPin?
 
   public init(place: Place, size: Int) {
     self.place = place
     self.size = size
-  }
-}
-
-/// Where a body stands in a segment. Opaque to callers.
-public struct SegmentLocation: Hashable, Sendable {
-  package var segment: UInt32
-  package var offset: UInt64
-  package var length: UInt32
-  package var checksum: UInt32
-
-  package init(segment: UInt32, offset: UInt64, length: UInt32, checksum: UInt32) {
-    self.segment = segment
-    self.offset = offset
-    self.length = length
-    self.checksum = checksum
   }
 }
 
