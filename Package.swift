@@ -95,8 +95,8 @@ let package = Package(
     .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
     .testTarget(name: "OutsideTests", dependencies: ["Outside", "Bytes", nio]),
     .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside"]),
-    .testTarget(name: "DNSTypesTests", dependencies: ["DNSTypes", "Outside"]),
-    .testTarget(name: "MailModelTests", dependencies: ["MailModel"]),
+    .testTarget(name: "DNSTypesTests", dependencies: ["DNSTypes", "Bytes", "Outside"]),
+    .testTarget(name: "MailModelTests", dependencies: ["MailModel", "InternetMessage", "Outside"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
     .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
     .testTarget(

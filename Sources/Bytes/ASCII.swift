@@ -15,6 +15,12 @@ extension UInt8 {
   /// A letter or a digit.
   @inlinable public var isASCIIAlphanumeric: Bool { isASCIILetter || isASCIIDigit }
 
+  /// `0`...`9`, `A`...`F`, `a`...`f`.
+  @inlinable public var isASCIIHexDigit: Bool { isASCIIDigit || ((self | 0x20) >= 0x61 && (self | 0x20) <= 0x66) }
+
+  /// The value of a hexadecimal digit, 0 to 15; of another byte something in that range.
+  @inlinable public var hexDigitValue: UInt8 { isASCIIDigit ? self &- 0x30 : ((self | 0x20) &- 0x57) & 15 }
+
   /// Space or horizontal tab.
   @inlinable public var isASCIIBlank: Bool { self == 0x20 || self == 0x09 }
 

@@ -1,3 +1,5 @@
+import Outside
+
 /// The id of one accepted message (one envelope), made by us before it is accepted, unique for ever, in order of time.
 ///
 /// It is what people see in `Received`, logs, `martlet queue` and `martlet trace`, and what makes `MailStore.accept` idempotent.
@@ -6,6 +8,15 @@ public struct QueueID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+  /// A new id: the milliseconds of `time` since 1970 (48 bits; earlier counts as 1970) and 16 bits of `randomness`.
+  public init(at time: Timestamp, randomness: UInt64) {
+    let milliseconds = UInt64(clamping: time.microseconds / 1_000)
+    self.rawValue = milliseconds << 16 | randomness & 0xFFFF
+  }
+
+  /// When it was made, to the millisecond.
+  public var time: Timestamp { Timestamp(microseconds: Int64(truncatingIfNeeded: rawValue >> 16) &* 1_000) }
 }
 
 /// One recipient of a queued message.
