@@ -11,7 +11,8 @@ import Synchronization
 ///   the location (kept in the database) holds the checksum once more, so flipped bits, stale sectors, misdirected and torn
 ///   writes are found (HOSTILE 56, 57). All of a record is checked before one octet of it is given out.
 /// - Nothing here decides what is alive. The database does: a segment is recycled only if no location that the database holds names
-///   it, asked after the segment stopped taking bodies and after the last body in it that has no pointer yet was let go (`SegmentPin`).
+///   it, asked after `compactable` has offered it, which is after it stopped taking bodies and after the last body in it without a
+///   pointer was accepted or let go. In this order nothing can come alive in between.
 ///
 /// How it works: each opening begins a new segment, so no tail is searched for and nothing is scanned. The next segment is
 /// prepared in the background, written with zeros or recycled under a new number, which halves a sync (MEASURED, 2); if none
@@ -19,7 +20,7 @@ import Synchronization
 ///
 /// Threads: everything but `makeSpool` may block and is called on a worker. Limits: `SegmentLimits`. Failures: `StoreError.full` when
 /// the disk is, else `unavailable`; `SegmentReadError` for reads.
-package final class BodySegments: Sendable {
+package final class BodySegments: BodyStorage {
   let disk: any Disk
   let limits: SegmentLimits
   /// Writes what spools hand over, and prepares segments.
@@ -40,80 +41,67 @@ package final class BodySegments: Sendable {
     var known: Set<UInt32> = []
     /// Files without live bodies: to become spares or to go.
     var leftovers: [UInt32] = []
-    var nextNumber: UInt32
+    /// What `compactable` has offered: only these may be recycled.
+    var offered: Set<UInt32> = []
+    /// Bodies handed out without a pointer, beside those whose `SpooledBody` is still held.
+    var pending: [SegmentLocation: SegmentPin] = [:]
+    var nextNumber: UInt32 = 1
     var isPreparing = false
-    var isClosed = false
+    /// Before `start` and after `close`.
+    var isClosed = true
     /// Files open for reading, the most recently used last.
     var readers: [(number: UInt32, file: any DiskFile)] = []
   }
 
-  /// What the database says about segments when it is opened.
-  package struct References {
-    /// The greatest segment number that any location names; 0 if there is none.
-    package var greatest: UInt32
-    /// Whether any location names this segment.
-    package var isLive: (UInt32) throws(StoreError) -> Bool
-    /// The greatest `SegmentLocation.end` among the locations that name this segment. Asked of the newest live one only.
-    package var end: (UInt32) throws(StoreError) -> UInt64
-
-    package init(
-      greatest: UInt32, isLive: @escaping (UInt32) throws(StoreError) -> Bool, end: @escaping (UInt32) throws(StoreError) -> UInt64
-    ) {
-      self.greatest = greatest
-      self.isLive = isLive
-      self.end = end
-    }
-  }
-
-  /// Opens the segments in `bodies/` (made if it is missing). Reads the folder, no segment.
-  package init(disk: any Disk, workers: any WorkerProvider, limits: SegmentLimits = .init(), references: References)
-    throws(StoreError)
-  {
+  /// Nothing is touched before `start`.
+  package init(disk: any Disk, workers: any WorkerProvider, limits: SegmentLimits = .init()) {
     self.disk = disk
     self.limits = limits
     self.worker = workers.makeSerialWorker(named: "bodies")
-    var found = State(nextNumber: 0)
-    do {
-      try disk.makeFolder(Self.folder)
-      found.nextNumber = references.greatest
-      for name in try disk.list(Self.folder) {
-        guard let number = Self.number(ofFile: name) else { continue }
-        found.nextNumber = max(found.nextNumber, number)
-        if try references.isLive(number) { found.known.insert(number) } else { found.leftovers.append(number) }
-      }
-      if let newest = found.known.max() { try Self.trim(newest, to: references.end(newest), on: disk) }
-    } catch let error as DiskError {
-      throw StoreError(error)
-    } catch let error as StoreError {
-      throw error
-    } catch {
-      throw .unavailable("\(error)")
-    }
-    guard found.nextNumber < UInt32.max else { throw .unavailable("segment numbers are used up") }
-    found.nextNumber += 1
-    self.state = Mutex(found)
+    self.state = Mutex(State())
   }
 
-  /// Gives back the zeros behind the last body of a segment that was in use when the process ended without `close`.
-  private static func trim(_ number: UInt32, to end: UInt64, on disk: any Disk) throws(DiskError) {
-    let file = try disk.open(path(of: number), create: false, exclusive: false)
-    if end > 0, try file.size() > end { try file.truncate(to: end) }
-    file.close()
+  /// Opens `bodies/` (made if it is missing) with what the database points to. Reads the folder's names, no segment; of the newest
+  /// live one it gives back the unused zeros, since nothing is appended to a segment of an earlier opening.
+  package func start(_ live: [SegmentUse]) throws(StoreError) {
+    var found = State()
+    let named = Set(live.map(\.segment))
+    var greatest = named.max() ?? 0
+    do {
+      try disk.makeFolder(Self.folder)
+      for name in try disk.list(Self.folder) {
+        guard let number = Self.number(ofFile: name) else { continue }
+        greatest = max(greatest, number)
+        if named.contains(number) { found.known.insert(number) } else { found.leftovers.append(number) }
+      }
+      if let newest = live.max(by: { $0.segment < $1.segment }), found.known.contains(newest.segment), newest.end > 0 {
+        let file = try disk.open(Self.path(of: newest.segment), create: false, exclusive: false)
+        if try file.size() > newest.end { try file.truncate(to: newest.end) }
+        file.close()
+      }
+    } catch {
+      throw StoreError(error)
+    }
+    guard greatest < UInt32.max else { throw .unavailable("segment numbers are used up") }
+    found.nextNumber = greatest + 1
+    found.isClosed = false
+    state.withLock { $0 = found }
   }
 
   /// Starts taking in a body. Call it on any thread.
   package func makeSpool() -> any BodySpool { SegmentSpool(segments: self) }
 
-  /// Writes a body that is in memory. Durable once `sync` of its location has returned.
-  package func append(_ bytes: ByteBuffer) throws(StoreError) -> SpooledBody {
-    let pin = try begin(atLeast: min(bytes.readableBytes, limits.recordSize))
+  /// Writes a body that is in memory, its parts one after another. Durable once `sync` of its location has returned.
+  package func append(_ parts: [ByteBuffer]) throws(StoreError) -> SegmentLocation {
+    let body = ByteBuffer.joined(parts)
+    let pin = try begin(atLeast: min(body.readableBytes, limits.recordSize))
     var extents: [SegmentLocation.Extent] = []
-    try append(bytes, to: &extents, in: pin.segment)
-    return SpooledBody(segment: SegmentLocation(segment: pin.segment.number, extents: extents), pin: pin)
+    try append(body, to: &extents, in: pin.segment)
+    return handOut(extents, pin)
   }
 
-  /// Makes the bodies at `locations` durable: one sync for each of their segments that has unsynced records. They must be pinned.
-  package func sync(_ locations: some Sequence<SegmentLocation>) throws(StoreError) {
+  /// Makes the bodies at `locations` durable: one sync for each of their segments that has unsynced records. They must be pending.
+  package func sync(_ locations: [SegmentLocation]) throws(StoreError) {
     for number in Set(locations.map(\.segment)).sorted() {
       guard let segment = state.withLock({ $0.active[number] }) else {
         throw .unavailable("body segment \(number) is not open for writing")
@@ -122,22 +110,36 @@ package final class BodySegments: Sendable {
     }
   }
 
-  /// Copies a body into the current segment, checking it on the way. For compaction: sync the result, then change the pointer.
-  package func copy(_ location: SegmentLocation) throws(SegmentReadError) -> SpooledBody {
-    do {
-      let pin = try begin(atLeast: Int(location.extents.first?.length ?? 0))
-      var extents: [SegmentLocation.Extent] = []
-      for index in location.extents.indices {
-        try append(try readRecord(index, of: location), to: &extents, in: pin.segment)
-      }
-      return SpooledBody(segment: SegmentLocation(segment: pin.segment.number, extents: extents), pin: pin)
-    } catch let error as StoreError {
-      throw .store(error)
-    } catch let error as SegmentReadError {
-      throw error
-    } catch {
-      throw .store(.unavailable("\(error)"))
+  package func accepted(_ locations: [SegmentLocation]) { forget(locations) }
+
+  package func abandoned(_ locations: [SegmentLocation]) { forget(locations) }
+
+  private func forget(_ locations: [SegmentLocation]) {
+    state.withLock { state in
+      for location in locations { state.pending[location] = nil }
     }
+  }
+
+  private func handOut(_ extents: [SegmentLocation.Extent], _ pin: SegmentPin) -> SegmentLocation {
+    let location = SegmentLocation(segment: pin.segment.number, extents: extents)
+    state.withLock { $0.pending[location] = pin }
+    return location
+  }
+
+  /// Copies a body into the current segment, checking it on the way. For compaction: sync the result, then change the pointer.
+  package func copy(_ location: SegmentLocation) throws(StoreError) -> SegmentLocation {
+    let pin = try begin(atLeast: Int(location.extents.first?.length ?? 0))
+    var extents: [SegmentLocation.Extent] = []
+    for index in location.extents.indices {
+      let piece: ByteBuffer
+      do {
+        piece = try readRecord(index, of: location)
+      } catch {
+        throw error.storeError
+      }
+      try append(piece, to: &extents, in: pin.segment)
+    }
+    return handOut(extents, pin)
   }
 
   /// Ends. Later calls fail; bodies that are still streaming are lost. The unused rest of the current segment is given back.
@@ -151,6 +153,7 @@ package final class BodySegments: Sendable {
         state.active = [:]
         state.spares = []
         state.current = nil
+        state.pending = [:]
         state.readers = []
       }
       return (Array(state.active.values) + state.spares, state.readers)
@@ -231,6 +234,17 @@ extension BodySegments.State {
     guard nextNumber < UInt32.max else { throw .unavailable("segment numbers are used up") }
     defer { nextNumber += 1 }
     return nextNumber
+  }
+}
+
+extension ByteBuffer {
+  /// The readable bytes of `parts` one after another; of a single part without a copy.
+  static func joined(_ parts: [ByteBuffer]) -> ByteBuffer {
+    if parts.count == 1, let only = parts.first { return only }
+    var whole = ByteBuffer()
+    whole.reserveCapacity(parts.reduce(0) { $0 &+ $1.readableBytes })
+    for part in parts { whole.writeImmutableBuffer(part) }
+    return whole
   }
 }
 

@@ -37,7 +37,7 @@ public struct SegmentLocation: Hashable, Sendable {
   package var length: Int { extents.reduce(0) { $0 &+ Int($1.length) } }
 
   /// Octets it takes up in the segment, headers included.
-  package var footprint: Int64 { extents.reduce(0) { $0 &+ Int64($1.length) &+ Int64(SegmentRecord.headerSize) } }
+  package var footprint: UInt64 { extents.reduce(0) { $0 &+ UInt64($1.length) &+ UInt64(SegmentRecord.headerSize) } }
 
   /// Where its last record ends.
   package var end: UInt64 { extents.reduce(0) { max($0, $1.end) } }

@@ -1,4 +1,3 @@
-import MailModel
 import NIOCore
 import Outside
 
@@ -10,10 +9,10 @@ package enum SegmentReadError: Error, Hashable, Sendable {
   /// The medium or the limits of the process stood in the way; the body may be whole.
   case store(StoreError)
 
-  /// As callers of `MailStore` see it.
-  package func storeError(for body: BodyID) -> StoreError {
+  /// As `BodyStorage` tells it.
+  var storeError: StoreError {
     switch self {
-    case .damaged: .damaged(body)
+    case .damaged(let what): .unavailable(what)
     case .store(let error): error
     }
   }
@@ -21,7 +20,7 @@ package enum SegmentReadError: Error, Hashable, Sendable {
 
 extension BodySegments {
   /// Octets `range` of a body, clamped to what is there and to `readSize`. Every record that is touched is checked as a whole.
-  package func read(_ location: SegmentLocation, range: Range<Int>) throws(SegmentReadError) -> ByteBuffer {
+  package func read(_ location: SegmentLocation, range: Range<Int>) throws(StoreError) -> ByteBuffer {
     let lower = min(max(range.lowerBound, 0), location.length)
     let upper = min(max(range.upperBound, lower), location.length, lower &+ limits.readSize)
     var result = ByteBuffer()
@@ -32,18 +31,34 @@ extension BodySegments {
       let end = start &+ Int(location.extents[index].length)
       defer { start = end }
       guard end > lower, start < upper else { continue }
-      let piece = try readRecord(index, of: location)
+      let piece: ByteBuffer
+      do {
+        piece = try readRecord(index, of: location)
+      } catch {
+        throw error.storeError
+      }
       let from = max(lower, start) - start
       let count = min(upper, end) - start - from
-      guard var slice = piece.getSlice(at: piece.readerIndex + from, length: count) else {
-        throw .damaged("segment \(location.segment): a record is too short")
+      guard let slice = piece.getSlice(at: piece.readerIndex + from, length: count) else {
+        throw .unavailable("segment \(location.segment): a record is too short")
       }
-      result.writeBuffer(&slice)
+      result.writeImmutableBuffer(slice)
     }
     return result
   }
 
-  /// Reads all of a body and checks it. For `verify`.
+  /// Reads all of a body and checks it: false if it is not what was stored; throws if that can't be said.
+  package func verify(_ location: SegmentLocation) throws(StoreError) -> Bool {
+    do {
+      try check(location)
+      return true
+    } catch {
+      guard case .store(let cause) = error else { return false }
+      throw cause
+    }
+  }
+
+  /// Reads all of a body and checks it; says where it is damaged and how.
   package func check(_ location: SegmentLocation) throws(SegmentReadError) {
     for index in location.extents.indices { _ = try readRecord(index, of: location) }
   }

@@ -2,32 +2,60 @@ import Outside
 
 /// Preparing segments beforehand, and using dead ones again.
 extension BodySegments {
-  /// Segments that take no body any more and hold none without a pointer. **Then** ask the database which of them it does not name,
-  /// and give those to `recycle`. In this order nothing can come alive in between.
-  package func recyclable() -> [UInt32] {
-    state.withLock { state in
+  /// Segments that take no body any more, have none without a pointer, and are at least half dead by `live`; the most dead first,
+  /// those that `live` does not name before all. **After** this, ask the database once more what is in each: what it names then is to be
+  /// copied, and what it does not name (before or after that) may be given to `recycle`.
+  package func compactable(_ live: [SegmentUse]) throws(StoreError) -> [UInt32] {
+    let sealed = state.withLock { state in
       for (number, segment) in state.active where segment !== state.current && segment.pins.load(ordering: .acquiring) == 0 {
         state.active[number] = nil
       }
       return state.known.filter { state.active[$0] == nil }.sorted()
     }
+    let octets = Dictionary(live.map { ($0.segment, $0.octets) }, uniquingKeysWith: &+)
+    var found: [(number: UInt32, dead: UInt64)] = []
+    for number in sealed {
+      let used = octets[number] ?? 0
+      // A size is asked only where it can matter.
+      guard used < limits.segmentSize, let size = try size(of: number), size > 0, size &- min(used, size) >= size / 2 else {
+        continue
+      }
+      found.append((number, used == 0 ? .max : size &- min(used, size)))
+    }
+    found.sort { ($1.dead, $0.number) < ($0.dead, $1.number) }
+    let offered = found.map(\.number)
+    state.withLock { $0.offered.formUnion(offered) }
+    return offered
   }
 
-  /// Frees segments without live bodies, in the background: they become spares under new numbers, or go. Octets that become free.
-  package func recycle(_ numbers: [UInt32]) -> Int64 {
-    var freed: Int64 = 0
-    for number in numbers {
-      let file = state.withLock { state -> (any DiskFile)? in
-        guard state.active[number] == nil, state.known.remove(number) != nil else { return nil }
+  /// Frees segments that were offered and that the database names no more, in the background: they become spares under new numbers,
+  /// or go. Octets that become free. A reader that still holds a location in one of them is told of damage: it looks the location up again.
+  package func recycle(_ segments: [UInt32]) throws(StoreError) -> Int64 {
+    var freed: UInt64 = 0
+    for number in segments {
+      let isOffered = state.withLock { !$0.isClosed && $0.offered.remove(number) != nil && $0.known.contains(number) }
+      guard isOffered else { continue }
+      freed = freed &+ (try size(of: number) ?? 0)
+      state.withLock { state in
+        state.known.remove(number)
         state.leftovers.append(number)
-        guard let index = state.readers.firstIndex(where: { $0.number == number }) else { return nil }
-        return state.readers.remove(at: index).file
+        state.readers.removeAll { $0.number == number }
       }
-      let size = try? (file ?? disk.open(Self.path(of: number), create: false, exclusive: false)).size()
-      freed &+= Int64(clamping: size ?? 0)
     }
     worker.submit { self.removeLeftovers(keeping: self.limits.spareSegments) }
-    return freed
+    return Int64(clamping: freed)
+  }
+
+  /// Octets of a segment's file; nil if there is none.
+  private func size(of number: UInt32) throws(StoreError) -> UInt64? {
+    do {
+      let file = try disk.open(Self.path(of: number), create: false, exclusive: false)
+      defer { file.close() }
+      return try file.size()
+    } catch {
+      if error.kind == .notFound { return nil }
+      throw StoreError(error)
+    }
   }
 
   /// Called under the lock: prepares the next segment in the background if none is ready.

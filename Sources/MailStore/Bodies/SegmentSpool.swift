@@ -73,10 +73,8 @@ final class SegmentSpool: BodySpool {
     }
     if let inMemory { return SpooledBody(place: .memory(inMemory), size: inMemory.readableBytes) }
     try await wait(until: 0)
-    let written = state.withLock { state in
-      defer { state.pin = nil }
-      return state.pin.map { ($0, state.extents) }
-    }
+    // The spool keeps its pin as well, until it is discarded or gone.
+    let written = state.withLock { state in state.pin.map { ($0, state.extents) } }
     guard let (pin, extents) = written else { throw .invalid("the spool has ended") }
     return SpooledBody(segment: SegmentLocation(segment: pin.segment.number, extents: extents), pin: pin)
   }
