@@ -28,6 +28,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
     .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+    .target(name: "CLinux"),
     .target(name: "Bytes", dependencies: [nio]),
     .target(name: "Outside", dependencies: ["Bytes", nio]),
 
@@ -73,7 +74,7 @@ let package = Package(
       name: "MartletServer",
       dependencies: [
         "Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing",
-        "Overload", "Reception", "Delivery", "Sessions", "COpenSSL", "CUnbound", nio, posix, log,
+        "Overload", "Reception", "Delivery", "Sessions", "CLinux", "COpenSSL", "CUnbound", nio, posix, log,
       ]),
     .target(
       name: "MartletSimulation",

@@ -10,13 +10,16 @@ import NIOCore
 ///   the driver is a handler of that loop), or on the one thread of a simulation. That is what makes `@unchecked Sendable` true.
 /// - Bounds: `input` grows by at most one read (the driver's buffer) a `receive`; `drain` waits while more than
 ///   `writeHighWater` bytes are on their way.
-/// - Continuations: one slot; each is resumed exactly once.
+/// - Continuations: one slot; each is resumed exactly once. A second wait while one stands (a mistake of the session) is
+///   answered at once as if the peer had closed.
+/// - Nothing is lost: bytes that arrive while nobody waits are told by the next `receive`, as is a close or a shutdown.
 public final class Connection: @unchecked Sendable {
   /// What ended a wait for input.
   public enum Wake: Hashable, Sendable {
     /// New bytes stand in `input`.
     case data
-    /// The peer closed (or the connection broke); bytes that came before it have been delivered.
+    /// The peer sends no more (or the connection broke); bytes that came before it have been delivered. Unless `isBroken`,
+    /// replies still reach a peer that only closed its own direction.
     case closed
     /// The deadline passed first.
     case deadline
@@ -39,8 +42,11 @@ public final class Connection: @unchecked Sendable {
   /// What TLS agreed on, once it has.
   public private(set) var tls: TLSFacts?
 
-  /// Whether the peer can send no more.
+  /// Whether no more input will come: the peer ended its direction, the connection broke, or the session closed it.
   public private(set) var isClosed = false
+
+  /// Whether nothing that is written can leave any more. Implies `isClosed`.
+  public private(set) var isBroken = false
 
   /// Whether the server asked its sessions to end.
   public private(set) var isShuttingDown = false
@@ -59,7 +65,9 @@ public final class Connection: @unchecked Sendable {
   }
 
   private var waiter = Waiter.nobody
+  private var dataUntold = false
   private var shutdownUntold = false
+  private var tlsAsked = false
   private var pendingOutbound = 0
   private let driver: any ConnectionDriver
 
@@ -73,28 +81,36 @@ public final class Connection: @unchecked Sendable {
 
   // MARK: The session's side
 
-  /// Hands gathered output to the driver. Does not wait.
+  /// Hands gathered output to the driver. Does not wait. What can't leave any more is dropped.
   public func flush() {
     guard output.readableBytes > 0 else { return }
     let bytes = output
     output = ByteBuffer()
+    guard !isBroken else { return }
     bytesSent &+= UInt64(bytes.readableBytes)
-    guard !isClosed else { return }
-    pendingOutbound += bytes.readableBytes
+    pendingOutbound &+= bytes.readableBytes
     driver.write(bytes)
   }
 
   /// Flushes, then waits for more input than there is.
   ///
+  /// Answers at once, in this order: a shutdown not told yet, bytes that came while nobody waited, a close.
+  ///
   /// - Parameter deadline: when to give up; `.never` waits for as long as it takes.
   public func receive(until deadline: MonotonicInstant) async -> Wake {
     flush()
+    guard isIdle else { return .closed }
     if shutdownUntold {
       shutdownUntold = false
       return .shutdown
     }
+    if dataUntold {
+      dataUntold = false
+      if input.readableBytes > 0 { return .data }
+    }
     if isClosed { return .closed }
-    if input.readableBytes == 0 { input.clear() }
+    // An empty buffer is given back, so that an idle connection holds none.
+    if input.readableBytes == 0 { input = ByteBuffer() }
     driver.setDeadline(deadline)
     return await withUnsafeContinuation { continuation in
       waiter = .input(continuation)
@@ -107,7 +123,7 @@ public final class Connection: @unchecked Sendable {
   /// - Returns: false if the peer is gone or `deadline` passed.
   public func drain(until deadline: MonotonicInstant) async -> Bool {
     flush()
-    if isClosed { return false }
+    if isBroken || !isIdle { return false }
     if pendingOutbound <= Self.writeHighWater { return true }
     driver.setDeadline(deadline)
     return await withUnsafeContinuation { waiter = .drain($0) }
@@ -115,12 +131,17 @@ public final class Connection: @unchecked Sendable {
 
   /// Flushes, then changes to TLS; nothing is read in between.
   ///
-  /// Refused with `.inputNotEmpty` when bytes already stand in `input`: they came in clear and must not be taken for protected
-  /// ones (RFC 3207, 4.2; HOSTILE 5 and 40). The caller then closes.
+  /// Refused with `.inputNotEmpty` when bytes already stand in `input`, or at the driver: they came in clear and must not be
+  /// taken for protected ones (RFC 3207, 4.2; HOSTILE 5 and 40). The caller then closes, as it does after a failure: once
+  /// asked for, TLS can't be asked for again.
   public func startTLS(_ request: TLSRequest, until deadline: MonotonicInstant) async -> TLSOutcome {
     flush()
-    if isClosed { return .failed("the peer closed the connection") }
+    guard isIdle else { return .failed("another wait stands") }
+    guard !tlsAsked else { return .failed("TLS was started already") }
+    guard !isClosed else { return .failed("the peer closed the connection") }
     guard input.readableBytes == 0 else { return .inputNotEmpty }
+    tlsAsked = true
+    input = ByteBuffer()
     driver.setDeadline(deadline)
     return await withUnsafeContinuation { continuation in
       waiter = .tls(continuation)
@@ -128,18 +149,16 @@ public final class Connection: @unchecked Sendable {
     }
   }
 
-  /// Flushes and closes once what was written has left.
+  /// Flushes and closes once what was written has left. Closing again changes nothing.
   public func close() {
     flush()
-    isClosed = true
-    driver.close(abruptly: false)
+    end(abruptly: false)
   }
 
   /// Closes at once; what was not written is dropped.
   public func abort() {
     output.clear()
-    isClosed = true
-    driver.close(abruptly: true)
+    end(abruptly: true)
   }
 
   // MARK: The driver's side
@@ -153,21 +172,32 @@ public final class Connection: @unchecked Sendable {
       var more = bytes
       input.writeBuffer(&more)
     }
+    guard case .input = waiter else {
+      dataUntold = true
+      return
+    }
     wakeInput(.data)
   }
 
-  /// The peer closed, or the connection broke.
+  /// The peer ended its direction; what we write still reaches it.
+  public func peerFinished() {
+    isClosed = true
+    switch waiter {
+    case .nobody, .drain: break
+    case .input: wakeInput(.closed)
+    case .tls: wakeTLS(.failed("the peer closed the connection"))
+    }
+  }
+
+  /// The connection is gone in both directions.
   public func peerClosed() {
     isClosed = true
+    isBroken = true
     switch waiter {
     case .nobody: break
     case .input: wakeInput(.closed)
-    case .drain(let continuation):
-      waiter = .nobody
-      continuation.resume(returning: false)
-    case .tls(let continuation):
-      waiter = .nobody
-      continuation.resume(returning: .failed("the peer closed the connection"))
+    case .drain: wakeDrain(false)
+    case .tls: wakeTLS(.failed("the peer closed the connection"))
     }
   }
 
@@ -176,39 +206,54 @@ public final class Connection: @unchecked Sendable {
     switch waiter {
     case .nobody: break
     case .input: wakeInput(.deadline)
-    case .drain(let continuation):
-      waiter = .nobody
-      continuation.resume(returning: false)
-    case .tls(let continuation):
-      waiter = .nobody
-      continuation.resume(returning: .failed("the handshake took too long"))
+    case .drain: wakeDrain(false)
+    case .tls: wakeTLS(.failed("the handshake took too long"))
     }
   }
 
   /// `count` bytes that were handed over have left.
   public func sent(_ count: Int) {
-    pendingOutbound = max(0, pendingOutbound - count)
-    guard pendingOutbound <= Self.writeHighWater, case .drain(let continuation) = waiter else { return }
-    waiter = .nobody
-    continuation.resume(returning: true)
+    pendingOutbound = max(0, pendingOutbound &- max(0, count))
+    if pendingOutbound <= Self.writeHighWater { wakeDrain(true) }
   }
 
-  /// The handshake ended.
+  /// The handshake ended. One that ended too late, when the wait for it is over, changes nothing.
   public func tlsFinished(_ outcome: TLSOutcome) {
+    guard case .tls = waiter else { return }
     if case .established(let facts) = outcome { tls = facts }
-    guard case .tls(let continuation) = waiter else { return }
-    waiter = .nobody
-    continuation.resume(returning: outcome)
+    wakeTLS(outcome)
   }
 
   /// The server wants its sessions to end.
   public func requestShutdown() {
     guard !isShuttingDown else { return }
     isShuttingDown = true
-    shutdownUntold = true
-    guard case .input = waiter else { return }
-    shutdownUntold = false
+    guard case .input = waiter else {
+      shutdownUntold = true
+      return
+    }
     wakeInput(.shutdown)
+  }
+
+  // MARK: The slot
+
+  private var isIdle: Bool {
+    if case .nobody = waiter { return true }
+    return false
+  }
+
+  private func end(abruptly: Bool) {
+    let already = isBroken
+    isClosed = true
+    isBroken = true
+    if !already { driver.close(abruptly: abruptly) }
+    // Only the session closes, and it can't be waiting meanwhile; should it ever, nobody hangs.
+    switch waiter {
+    case .nobody: break
+    case .input: wakeInput(.closed)
+    case .drain: wakeDrain(false)
+    case .tls: wakeTLS(.failed("the connection was closed"))
+    }
   }
 
   private func wakeInput(_ wake: Wake) {
@@ -216,92 +261,16 @@ public final class Connection: @unchecked Sendable {
     waiter = .nobody
     continuation.resume(returning: wake)
   }
-}
 
-/// What moves a connection's bytes. Called on the connection's own thread only.
-public protocol ConnectionDriver: AnyObject, Sendable {
-  /// One read, please; answered by `deliver` or `peerClosed`. Asking again before the answer changes nothing.
-  func requestRead()
-
-  /// Writes and flushes. The driver reports `sent` as the bytes leave.
-  func write(_ bytes: ByteBuffer)
-
-  /// `deadlinePassed` is due then (a tick late at most); replaces the earlier deadline. `.never` takes it away.
-  func setDeadline(_ deadline: MonotonicInstant)
-
-  /// Puts TLS in front, now; answered by `tlsFinished` or `peerClosed`.
-  func startTLS(_ request: TLSRequest)
-
-  /// Closes: after what was written has left, or at once.
-  func close(abruptly: Bool)
-}
-
-/// Keys, certificates and rules for one side of TLS. Opaque here; the server's holds an OpenSSL context.
-public protocol TLSContext: AnyObject, Sendable {}
-
-/// How TLS is to be started.
-public struct TLSRequest: Sendable {
-  public enum Role: Hashable, Sendable {
-    case server
-    /// `serverName` goes out as SNI; `verifyName` is what the certificate must show (nil: any certificate will do).
-    case client(serverName: String?, verifyName: String?)
+  private func wakeDrain(_ isDrained: Bool) {
+    guard case .drain(let continuation) = waiter else { return }
+    waiter = .nobody
+    continuation.resume(returning: isDrained)
   }
 
-  public var role: Role
-  public var context: any TLSContext
-
-  public init(role: Role, context: any TLSContext) {
-    self.role = role
-    self.context = context
+  private func wakeTLS(_ outcome: TLSOutcome) {
+    guard case .tls(let continuation) = waiter else { return }
+    waiter = .nobody
+    continuation.resume(returning: outcome)
   }
-}
-
-/// What TLS agreed on: for `Received`, the trace and policy.
-public struct TLSFacts: Hashable, Sendable {
-  /// `TLSv1.3`, `TLSv1.2`.
-  public var version: String
-  /// The cipher suite's IANA name, `TLS_AES_256_GCM_SHA384`.
-  public var cipher: String
-  /// The name the client asked for.
-  public var serverName: String?
-  /// Whether the peer's certificate chain and name were verified.
-  public var isPeerVerified: Bool
-  /// Why not, for the trace.
-  public var verificationProblem: String?
-
-  public init(
-    version: String, cipher: String, serverName: String? = nil, isPeerVerified: Bool = false, verificationProblem: String? = nil
-  ) {
-    self.version = version
-    self.cipher = cipher
-    self.serverName = serverName
-    self.isPeerVerified = isPeerVerified
-    self.verificationProblem = verificationProblem
-  }
-}
-
-/// How a handshake ended.
-public enum TLSOutcome: Hashable, Sendable {
-  case established(TLSFacts)
-  case inputNotEmpty
-  case failed(String)
-}
-
-/// Opens connections to other hosts.
-public protocol Dialer: Sendable {
-  /// Connects. Call on a session's executor: the connection belongs to that loop.
-  ///
-  /// - Parameter source: the local address to come from; nil lets the system choose.
-  func connect(to remote: Endpoint, from source: IPAddress?, until deadline: MonotonicInstant) async -> Result<
-    Connection, DialError
-  >
-}
-
-/// Why no connection came about.
-public enum DialError: Error, Hashable, Sendable {
-  case refused
-  case timedOut
-  case unreachable(String)
-  case tooManyOpenFiles
-  case failed(String)
 }

@@ -1,0 +1,35 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+ssize_t clinux_getrandom(void *buffer, size_t count) { return getrandom(buffer, count, 0); }
+
+int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int clinux_become(const char *user, uid_t uid, gid_t gid) {
+  uid_t ruid, euid, suid;
+  gid_t rgid, egid, sgid;
+  if (uid == 0 || gid == 0) return EINVAL;
+  if (initgroups(user, gid) != 0) return errno;
+  if (setresgid(gid, gid, gid) != 0) return errno;
+  if (setresuid(uid, uid, uid) != 0) return errno;
+  if (getresuid(&ruid, &euid, &suid) != 0 || ruid != uid || euid != uid || suid != uid) return EPERM;
+  if (getresgid(&rgid, &egid, &sgid) != 0 || rgid != gid || egid != gid || sgid != gid) return EPERM;
+  // What was given up must not come back.
+  if (setuid(0) == 0 || setgid(0) == 0) return EPERM;
+  return 0;
+}
+
+int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }

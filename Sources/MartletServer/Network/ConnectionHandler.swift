@@ -1,0 +1,256 @@
+import NIOCore
+import Outside
+
+/// Moves the bytes between one socket and its `Connection`, and starts the session.
+///
+/// autoRead is off: each `requestRead` of the session is one read. What arrives unasked (the kernel's last bytes when the peer
+/// ends its direction) is held and handed over one read at a time, so the session's input stays bounded; the kernel's receive
+/// buffer bounds what is held. Every event is gathered: the session runs before the handler returns.
+///
+/// - Confinement: made and used on the thread of its loop only. That is what makes `@unchecked Sendable` true.
+/// - Ends: after the channel closed, nothing holds it but a session that has not returned yet.
+final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriver, @unchecked Sendable {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  private enum Phase {
+    case open
+    /// The session closed; what it wrote is still leaving.
+    case flushing(lingers: Bool)
+    /// Our direction is closed; what comes is thrown away.
+    case lingering(left: Int)
+    case closed
+  }
+
+  private let home: ServerLoop
+  private let clock: any Clock
+  private let limits: ServerLimits
+  private var context: ChannelHandlerContext?
+  private var connection: Connection?
+
+  private var phase = Phase.open
+  private var readAsked = false
+  private var inputEnded = false
+  private var held: ByteBuffer?
+  private var moreHeld: [ByteBuffer] = []
+  private var lastReadFilled = false
+  private var outstanding = 0
+  private var tlsIsStarted = false
+
+  /// The connection is up: start its session. Called once, gathered.
+  private var started: ((Connection) -> Void)?
+  /// The channel is closed for good. Called once.
+  private var ended: (() -> Void)?
+
+  /// Its place in the table of its owner.
+  var tableIndex = -1
+
+  init(
+    home: ServerLoop, clock: any Clock, limits: ServerLimits, started: @escaping (Connection) -> Void,
+    ended: @escaping () -> Void
+  ) {
+    self.home = home
+    self.clock = clock
+    self.limits = limits
+    self.started = started
+    self.ended = ended
+  }
+
+  /// Runs `body` on the connection and then whatever it woke. For the owner's events (shutdown).
+  func withConnection(_ body: (Connection) -> Void) {
+    guard let connection else { return }
+    home.executor.gather { body(connection) }
+  }
+
+  /// The connection of a channel that has just become active; nil if it is gone again.
+  func activeConnection() -> Connection? {
+    if let context, context.channel.isActive { activate(context) }
+    return connection
+  }
+
+  // MARK: From the channel
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    if context.channel.isActive { activate(context) }
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    finish()
+    self.context = nil
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    activate(context)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    finish()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let bytes = unwrapInboundIn(data)
+    switch phase {
+    case .open, .flushing:
+      lastReadFilled = bytes.writableBytes == 0
+      if held == nil { held = bytes } else { moreHeld.append(bytes) }
+    case .lingering(let left):
+      let rest = left - bytes.readableBytes
+      phase = .lingering(left: rest)
+      if rest <= 0 { context.close(promise: nil) }
+    case .closed: break
+    }
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    if case .lingering = phase {
+      context.read()
+      return
+    }
+    guard readAsked else { return }
+    home.executor.gather { pump() }
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard case .some(.inputClosed) = event as? ChannelEvent else { return }
+    inputEnded = true
+    if case .lingering = phase {
+      context.close(promise: nil)
+      return
+    }
+    home.executor.gather { pump() }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    guard context.channel.isWritable else { return }
+    home.executor.gather { reportSent() }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    context.close(promise: nil)
+  }
+
+  override func fire() {
+    switch phase {
+    case .open: connection?.deadlinePassed()
+    case .flushing, .lingering: context?.close(promise: nil)
+    case .closed: break
+    }
+  }
+
+  private func activate(_ context: ChannelHandlerContext) {
+    guard let started else { return }
+    self.started = nil
+    guard let remote = Endpoint(context.remoteAddress), let local = Endpoint(context.localAddress) else {
+      context.close(promise: nil)
+      return
+    }
+    let connection = Connection(remote: remote, local: local, driver: self)
+    self.connection = connection
+    home.executor.gather { started(connection) }
+  }
+
+  private func finish() {
+    started = nil
+    guard let ended else { return }
+    self.ended = nil
+    phase = .closed
+    held = nil
+    moreHeld = []
+    home.wheel.remove(self)
+    home.executor.gather { connection?.peerClosed() }
+    connection = nil
+    ended()
+  }
+
+  /// Hands over one read, or the end, if the session waits for it.
+  private func pump() {
+    guard readAsked, let connection else { return }
+    if let bytes = held {
+      held = moreHeld.isEmpty ? nil : moreHeld.removeFirst()
+      readAsked = false
+      connection.deliver(bytes)
+    } else if inputEnded {
+      readAsked = false
+      connection.peerFinished()
+    }
+  }
+
+  private func reportSent() {
+    let count = outstanding
+    outstanding = 0
+    if count > 0 { connection?.sent(count) }
+  }
+
+  // MARK: From the session
+
+  func requestRead() {
+    guard !readAsked, case .open = phase else { return }
+    readAsked = true
+    if held != nil || inputEnded {
+      pump()
+    } else {
+      context?.read()
+    }
+  }
+
+  func write(_ bytes: ByteBuffer) {
+    guard let context, case .open = phase else { return }
+    outstanding &+= bytes.readableBytes
+    context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    // Up to NIO's own 64 KiB count as sent; above that it becomes unwritable, and tells when it is writable again.
+    if context.channel.isWritable { reportSent() }
+  }
+
+  func setDeadline(_ deadline: MonotonicInstant) {
+    guard case .open = phase else { return }
+    home.wheel.set(self, to: deadline)
+  }
+
+  func startTLS(_ request: TLSRequest) {
+    guard let connection, let context, case .open = phase else { return }
+    guard held == nil, !inputEnded else {
+      connection.tlsFinished(held == nil ? .failed("the peer closed the connection") : .inputNotEmpty)
+      return
+    }
+    _ = context
+    connection.tlsFinished(.failed("TLS is not available"))
+  }
+
+  func close(abruptly: Bool) {
+    guard let context, case .open = phase else { return }
+    if abruptly {
+      context.close(promise: nil)
+      return
+    }
+    let mayStillSend =
+      !inputEnded && (readAsked || lastReadFilled || held != nil || connection.map { $0.input.readableBytes > 0 } ?? false)
+    phase = .flushing(lingers: mayStillSend)
+    home.wheel.set(self, to: clock.monotonic().advanced(by: limits.closeTime))
+    let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    if buffered == 0 {
+      flushed()
+    } else {
+      let promise = context.eventLoop.makePromise(of: Void.self)
+      context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
+      promise.futureResult.assumeIsolated().whenComplete { _ in self.flushed() }
+    }
+  }
+
+  /// What was written has left: close, or first let the peer finish, since the kernel answers bytes that nobody took with a
+  /// reset, which may overtake our last reply.
+  private func flushed() {
+    guard let context, case .flushing(let lingers) = phase else { return }
+    guard lingers else {
+      context.close(promise: nil)
+      return
+    }
+    phase = .lingering(left: limits.lingerOctets)
+    held = nil
+    moreHeld = []
+    home.wheel.remove(self)
+    home.wheel.set(self, to: clock.monotonic().advanced(by: limits.lingerTime))
+    context.close(mode: .output, promise: nil)
+    if inputEnded { context.close(promise: nil) } else { context.read() }
+  }
+}

@@ -1,0 +1,50 @@
+/// Keys, certificates and rules for one side of TLS. Opaque here; the server's holds an OpenSSL context.
+public protocol TLSContext: AnyObject, Sendable {}
+
+/// How TLS is to be started.
+public struct TLSRequest: Sendable {
+  public enum Role: Hashable, Sendable {
+    case server
+    /// `serverName` goes out as SNI; `verifyName` is what the certificate must show (nil: any certificate will do).
+    case client(serverName: String?, verifyName: String?)
+  }
+
+  public var role: Role
+  public var context: any TLSContext
+
+  public init(role: Role, context: any TLSContext) {
+    self.role = role
+    self.context = context
+  }
+}
+
+/// What TLS agreed on: for `Received`, the trace and policy.
+public struct TLSFacts: Hashable, Sendable {
+  /// `TLSv1.3`, `TLSv1.2`.
+  public var version: String
+  /// The cipher suite's IANA name, `TLS_AES_256_GCM_SHA384`.
+  public var cipher: String
+  /// The name the client asked for.
+  public var serverName: String?
+  /// Whether the peer's certificate chain and name were verified.
+  public var isPeerVerified: Bool
+  /// Why not, for the trace.
+  public var verificationProblem: String?
+
+  public init(
+    version: String, cipher: String, serverName: String? = nil, isPeerVerified: Bool = false, verificationProblem: String? = nil
+  ) {
+    self.version = version
+    self.cipher = cipher
+    self.serverName = serverName
+    self.isPeerVerified = isPeerVerified
+    self.verificationProblem = verificationProblem
+  }
+}
+
+/// How a handshake ended.
+public enum TLSOutcome: Hashable, Sendable {
+  case established(TLSFacts)
+  case inputNotEmpty
+  case failed(String)
+}
