@@ -1,0 +1,131 @@
+"""Starting, waiting for and ending programs; free ports."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+READY_WITHIN = 30  # seconds; only a broken program needs them
+
+_taken = set()
+
+
+def free_port(address="127.0.0.1"):
+    """A TCP port that is free, UDP too; not given twice in this run."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while True:
+        with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
+            tcp.bind((address, 0))
+            port = tcp.getsockname()[1]
+            try:
+                udp.bind((address, port))
+            except OSError:
+                continue
+        if port not in _taken:
+            _taken.add(port)
+            return port
+
+
+class DidNotStart(AssertionError):
+    pass
+
+
+class Program:
+    """A child in a process group of its own; its output goes to a log file."""
+
+    def __init__(self, command, log, environment=None, cwd=None):
+        self.command, self.log, self.cwd = [str(part) for part in command], Path(log), cwd
+        self.environment = {**os.environ, **(environment or {})}
+        self.child = None
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def start(self, ready=None):
+        out = self.log.open("ab")
+        self.child = subprocess.Popen(
+            self.command, cwd=self.cwd, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        out.close()
+        if ready:
+            self.wait_until(ready)
+        return self
+
+    def wait_until(self, ready, what="ready"):
+        deadline = time.monotonic() + READY_WITHIN
+        while not ready():
+            if self.child.poll() is not None:
+                raise DidNotStart(f"{self.command[0]} ended with {self.child.returncode}:\n{self.output()[-4000:]}")
+            if time.monotonic() > deadline:
+                raise DidNotStart(f"{self.command[0]} is not {what}:\n{self.output()[-4000:]}")
+            time.sleep(0.01)
+
+    def output(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def signal(self, number):
+        os.kill(self.child.pid, number)
+
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def stop(self, seconds=20):
+        """SIGTERM; its exit code. What it leaves behind in its group is killed."""
+        if self.child is None:
+            return None
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        try:
+            return self.child.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
+    def kill(self):
+        """SIGKILL to the whole group."""
+        if self.child is None:
+            return
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.child.wait()
+
+
+def accepts(address, port):
+    """Whether something accepts connections there."""
+    def check():
+        try:
+            socket.create_connection((address, port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    return check
+
+
+def accepts_unix(path):
+    def check():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+                return True
+            except OSError:
+                return False
+
+    return check
+
+
+def eventually(check, what, seconds=30):
+    """Waits until `check()` is true and gives its value; fails saying `what` was awaited."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come about within {seconds} s: {what}")
+        time.sleep(0.02)
