@@ -1,0 +1,184 @@
+/// The line on which each key of a TOML text stands: TOMLKit tells positions for syntax errors only.
+///
+/// One pass over a text that has been parsed already, so it need not judge syntax. A path is written as problems name it:
+/// `queue.first-retry`, `listener[2].address` (elements counted from 1), `trust.networks[3]`. Keys inside inline tables are not
+/// told apart: they stand on the line of the table.
+struct KeyLines {
+  private var lines: [String: Int] = [:]
+  private var text: [UInt8]
+  private var index = 0
+  private var line = 1
+  private var section = ""
+  private var counts: [String: Int] = [:]
+
+  init(_ text: String) {
+    self.text = Array(text.utf8)
+    while index < self.text.count { readStatement() }
+    self.text = []
+  }
+
+  /// The line of a path, or of the nearest path above it; 0 if none is known.
+  func line(of path: String) -> Int {
+    var rest = path[...]
+    while !rest.isEmpty {
+      if let line = lines[String(rest)] { return line }
+      guard let end = rest.lastIndex(where: { $0 == "." || $0 == "[" }) else { return 0 }
+      rest = rest[..<end]
+    }
+    return 0
+  }
+
+  private var byte: UInt8 { index < text.count ? text[index] : 0x0A }
+
+  private mutating func advance() {
+    if byte == 0x0A { line += 1 }
+    index += 1
+  }
+
+  private mutating func readStatement() {
+    switch byte {
+    case 0x20, 0x09, 0x0D, 0x0A: advance()
+    case 0x23: skipLine()
+    case 0x5B: readHeader()
+    default: readAssignment()
+    }
+  }
+
+  private mutating func skipLine() {
+    while index < text.count, byte != 0x0A { advance() }
+  }
+
+  private mutating func readHeader() {
+    let start = line
+    advance()
+    let isArray = byte == 0x5B
+    if isArray { advance() }
+    section = resolve(readKeys(until: 0x5D), isArray: isArray)
+    if lines[section] == nil { lines[section] = start }
+    skipLine()
+  }
+
+  /// The path of a header's keys: each array of tables on the way means its last element.
+  private mutating func resolve(_ keys: [String], isArray: Bool) -> String {
+    var path = ""
+    for (position, key) in keys.enumerated() {
+      path = path.isEmpty ? key : path + "." + key
+      if isArray, position == keys.count - 1 { counts[path, default: 0] += 1 }
+      if let count = counts[path] {
+        let list = path
+        path += "[\(count)]"
+        if lines[list] == nil { lines[list] = line }
+      }
+    }
+    return path
+  }
+
+  private mutating func readAssignment() {
+    let start = line
+    let keys = readKeys(until: 0x3D)
+    guard !keys.isEmpty else {
+      skipLine()
+      return
+    }
+    var path = section
+    for key in keys {
+      path = path.isEmpty ? key : path + "." + key
+      if lines[path] == nil { lines[path] = start }
+    }
+    readValue(path)
+  }
+
+  /// Bare and quoted keys with dots between, up to `end` (taken) or the end of the line.
+  private mutating func readKeys(until end: UInt8) -> [String] {
+    var keys: [String] = []
+    var key: [UInt8] = []
+    while index < text.count, byte != 0x0A {
+      let current = byte
+      if current == end {
+        advance()
+        break
+      }
+      if current == 0x2E {
+        keys.append(String(decoding: key, as: UTF8.self))
+        key = []
+        advance()
+      } else if current == 0x22 || current == 0x27 {
+        advance()
+        while index < text.count, byte != current, byte != 0x0A {
+          key.append(byte)
+          advance()
+        }
+        advance()
+      } else {
+        if current != 0x20, current != 0x09, current != 0x0D { key.append(current) }
+        advance()
+      }
+    }
+    if !key.isEmpty || !keys.isEmpty { keys.append(String(decoding: key, as: UTF8.self)) }
+    return keys
+  }
+
+  /// Skips a value, over lines where arrays and long strings go on, and notes where the elements of its outermost array begin.
+  private mutating func readValue(_ path: String) {
+    var depth = 0
+    var elements = 0
+    var awaitsElement = false
+    while index < text.count {
+      let current = byte
+      if awaitsElement, depth == 1, !Self.isBetween(current) {
+        elements += 1
+        lines["\(path)[\(elements)]"] = line
+        awaitsElement = false
+      }
+      switch current {
+      case 0x0A where depth == 0:
+        advance()
+        return
+      case 0x23: skipLine()
+      case 0x22, 0x27: skipString()
+      case 0x5B, 0x7B:
+        depth += 1
+        awaitsElement = current == 0x5B && depth == 1
+        advance()
+      case 0x5D, 0x7D:
+        depth -= 1
+        advance()
+      case 0x2C:
+        if depth == 1 { awaitsElement = true }
+        advance()
+      default: advance()
+      }
+    }
+  }
+
+  /// Space, line end, comment or the array's end: no element begins here.
+  private static func isBetween(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A || byte == 0x23 || byte == 0x5D
+  }
+
+  private mutating func skipString() {
+    let quote = byte
+    let isLong = index + 2 < text.count && text[index + 1] == quote && text[index + 2] == quote
+    for _ in 0..<(isLong ? 3 : 1) { advance() }
+    while index < text.count {
+      if byte == 0x5C, quote == 0x22 {
+        advance()
+        advance()
+      } else if byte == quote {
+        guard isLong else { break }
+        var run = 0
+        while byte == quote, index < text.count, run < 5 {
+          run += 1
+          advance()
+        }
+        // Up to two quotes may stand before the three that end it.
+        if run >= 3 { return }
+      } else if byte == 0x0A, !isLong {
+        return
+      } else {
+        advance()
+      }
+    }
+    advance()
+  }
+}
