@@ -8,25 +8,46 @@ import Outside
 /// a message is on stable storage: the server's is the store's receipt; with `Never` no message can ever be accepted.
 ///
 /// Calls: `start` once; then for each step what `SMTPStep` says. A call that does not fit the step before it closes with `421 4.3.0`.
+/// Each phase has its file: `+Commands`, `+Transaction`, `+Body`, `+Security`.
 public struct SMTPConversation<Proof: Sendable>: Sendable {
+  /// What is being waited for.
+  enum Phase: Sendable {
+    case new
+    case asking(SMTPQuestion)
+    /// The next command; `isWelcome` is false after a refused greeting (RFC 5321, 3.1).
+    case commands(isWelcome: Bool)
+    case data
+    case chunk(isLast: Bool)
+    /// A chunk that is thrown away, and its reply.
+    case discarding(SMTPReply, isLast: Bool)
+    case handshake
+    case closed
+  }
+
   public let service: SMTPService
+  let mayUseXCLIENT: Bool
+  var phase = Phase.new
+  var transaction: SMTPTransaction?
 
   /// What TLS agreed on, once it has.
-  public private(set) var tls: TLSFacts?
+  public internal(set) var tls: TLSFacts?
   /// The client's name for itself from the last EHLO, HELO or LHLO, as given.
-  public private(set) var clientName: String?
+  public internal(set) var clientName: String?
   /// Refused recipients so far.
-  public private(set) var badRecipients = 0
+  public internal(set) var badRecipients = 0
   /// Commands that could not be understood or came out of order so far.
-  public private(set) var badCommands = 0
+  public internal(set) var badCommands = 0
   /// Messages accepted so far.
-  public private(set) var acceptedMessages = 0
-  /// Whether octets of a message have come and it has neither been stored nor refused. A session that sees false drops what it spooled.
-  public var holdsBody: Bool { false }
-  /// The keyword for `with` in `Received` (RFC 3848, RFC 6531, 4.3): `ESMTPS`, `UTF8SMTP`, `LMTP`.
-  public var protocolKeyword: String { "" }
-  /// How long the session may wait before the next reply, to slow down who harvests addresses (HOSTILE 11). Mostly zero.
-  public var delay: Duration { .zero }
+  public internal(set) var acceptedMessages = 0
+
+  /// The client said EHLO or LHLO, not HELO.
+  var isExtended = false
+  /// MAIL commands accepted.
+  var senders = 0
+  /// MAIL was refused: what a pipelining client had sent behind it is out of order, but not its fault (RFC 2920, 3.1).
+  var senderWasRefused = false
+  var idleCommands = 0
+  var refusedRecipientJustNow = false
 
   /// - Parameters:
   ///   - tls: what TLS agreed on, if the connection began with it.
@@ -34,41 +55,104 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   public init(_ service: SMTPService, tls: TLSFacts? = nil, mayUseXCLIENT: Bool = false) {
     self.service = service
     self.tls = tls
+    self.mayUseXCLIENT = mayUseXCLIENT
   }
 
+  /// Whether octets of a message have come and it has neither been stored nor refused. A session that sees false drops what it spooled.
+  public var holdsBody: Bool {
+    switch phase {
+    case .data, .chunk, .asking(.message): true
+    case .closed: false
+    default: transaction?.chunks != nil
+    }
+  }
+
+  /// The keyword for `with` in `Received` (RFC 3848; RFC 6531, 4.3) for the transaction at hand: `ESMTPS`, `UTF8SMTP`, `LMTP`.
+  public var protocolKeyword: String {
+    let isUTF8 = transaction?.sender.envelope.isInternationalized == true
+    switch (service.dialect, isExtended, isUTF8, tls != nil) {
+    case (.smtp, false, _, _): return "SMTP"
+    case (.smtp, true, false, false): return "ESMTP"
+    case (.smtp, true, false, true): return "ESMTPS"
+    case (.smtp, true, true, false): return "UTF8SMTP"
+    case (.smtp, true, true, true): return "UTF8SMTPS"
+    case (.lmtp, _, false, false): return "LMTP"
+    case (.lmtp, _, false, true): return "LMTPS"
+    case (.lmtp, _, true, false): return "UTF8LMTP"
+    case (.lmtp, _, true, true): return "UTF8LMTPS"
+    }
+  }
+
+  /// How long the session may wait before the next reply, to slow down who harvests addresses (HOSTILE 11). Mostly zero.
+  public var delay: Duration {
+    refusedRecipientJustNow && badRecipients > service.limits.quickBadRecipients ? service.limits.badRecipientDelay : .zero
+  }
+
+  // MARK: Beginning and end
+
   /// The first step: `ask(.greeting)`.
-  public mutating func start() -> SMTPStep { .ask(.greeting) }
+  public mutating func start() -> SMTPStep {
+    guard case .new = phase else { return misuse() }
+    return ask(.greeting)
+  }
 
-  /// Bytes stood in the input before the greeting was written.
-  public mutating func earlyTalk(_ first: ForeignProtocol?) -> SMTPStep { .close([]) }
-
-  /// The next input, after `reply` or `replies`.
-  public mutating func handle(_ input: SMTPInput) -> SMTPStep { .close([]) }
-
-  /// The answer to `ask`.
-  public mutating func answer(_ verdict: SMTPVerdict) -> SMTPStep { .close([]) }
-
-  /// The message is on stable storage for all recipients.
-  ///
-  /// - Parameter note: what follows in the reply, `queued as 0abc...`.
-  public mutating func stored(_ proof: Proof, note: String) -> SMTPStep { .close([]) }
-
-  /// The message is on stable storage for those recipients whose place in `refusals` is nil, in the order of `SMTPMessage.recipients`.
-  /// In SMTP any stored recipient means `250`, refused ones must then be notified otherwise.
-  public mutating func stored(_ proof: Proof, note: String, refusals: [SMTPReply?]) -> SMTPStep { .close([]) }
-
-  /// The decoder of `receive` ended.
-  public mutating func received(_ outcome: DataOutcome) -> SMTPStep { .close([]) }
-
-  /// TLS stands; the conversation starts again (RFC 3207, 4.2).
-  public mutating func tlsEstablished(_ facts: TLSFacts) -> SMTPStep { .proceed }
-
-  /// The handshake failed, or bytes stood in the input (HOSTILE 5).
-  public mutating func tlsFailed() -> SMTPStep { .close([]) }
+  /// Bytes stood in the input before the greeting was written (HOSTILE 7); `first` is what they look like.
+  public mutating func earlyTalk(_ first: ForeignProtocol?) -> SMTPStep {
+    badCommands += 1
+    return first.map { foreign($0) } ?? close(.earlyTalk)
+  }
 
   /// The server ends: closes with `421 4.3.2` at once; `proceed` while an answer is awaited (call again after its reply).
-  public mutating func shutdown() -> SMTPStep { .proceed }
+  public mutating func shutdown() -> SMTPStep {
+    switch phase {
+    case .asking, .handshake: .proceed
+    case .closed: .close([])
+    case .new, .commands, .data, .chunk, .discarding: close(.shuttingDown)
+    }
+  }
 
   /// The peer let a deadline pass: closes with `421 4.4.2`.
-  public mutating func deadlinePassed() -> SMTPStep { .close([]) }
+  public mutating func deadlinePassed() -> SMTPStep {
+    if case .closed = phase { return .close([]) }
+    return close(.timedOut)
+  }
+
+  // MARK: Shared by the phases
+
+  mutating func ask(_ question: SMTPQuestion) -> SMTPStep {
+    phase = .asking(question)
+    return .ask(question)
+  }
+
+  /// Replies and waits for the next command.
+  mutating func reply(_ reply: SMTPReply) -> SMTPStep {
+    phase = .commands(isWelcome: true)
+    return .reply(reply)
+  }
+
+  mutating func close(_ replies: SMTPReply...) -> SMTPStep {
+    phase = .closed
+    transaction = nil
+    return .close(replies)
+  }
+
+  /// A call out of turn. The session is wrong, not the peer; nothing is promised.
+  mutating func misuse() -> SMTPStep {
+    if case .closed = phase { return .close([]) }
+    return close(.internalErrorClosing)
+  }
+
+  /// Counts an error; the budget's last ends the connection.
+  mutating func bad(_ reply: SMTPReply) -> SMTPStep {
+    badCommands += 1
+    guard badCommands <= service.limits.badCommands else { return close(.tooManyErrors) }
+    return .reply(reply)
+  }
+
+  /// Counts a command that moves nothing; too many of them end the connection.
+  mutating func idle(_ reply: SMTPReply) -> SMTPStep {
+    idleCommands += 1
+    guard idleCommands <= service.limits.idleCommands else { return close(.tooManyIdleCommands) }
+    return .reply(reply)
+  }
 }

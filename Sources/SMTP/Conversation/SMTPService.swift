@@ -31,6 +31,14 @@ public final class SMTPService: Sendable {
   public let extensions: Extensions
   public let limits: SMTPLimits
 
+  /// `220` and who is here (RFC 5321, 4.2).
+  let greeting: SMTPReply
+  /// The answer to HELO.
+  let hello: SMTPReply
+  let help: SMTPReply
+  /// The answers to EHLO or LHLO by `clearOrTLS + 2 * XCLIENT`.
+  private let capabilities: [SMTPReply]
+
   /// - Parameters:
   ///   - hostname: the host's name for itself (RFC 5321, 4.2).
   ///   - greeting: what stands behind the name and protocol in the greeting.
@@ -38,9 +46,47 @@ public final class SMTPService: Sendable {
     dialect: SMTPDialect, hostname: String, greeting: String = "Martlet", extensions: Extensions = .standard,
     limits: SMTPLimits = .init()
   ) {
+    var extensions = extensions
+    if !extensions.contains(.chunking) { extensions.remove(.binaryMIME) }
     self.dialect = dialect
     self.hostname = hostname
     self.extensions = extensions
     self.limits = limits
+    self.greeting = SMTPReply(220, nil, "\(hostname) \(dialect == .lmtp ? "LMTP" : "ESMTP") \(greeting)").prebuilt()
+    self.hello = SMTPReply(250, nil, hostname).prebuilt()
+    let commands = dialect == .lmtp ? "LHLO" : "EHLO HELO"
+    self.help = SMTPReply(
+      214, .init(.success, 0, 0), "\(commands) MAIL RCPT DATA BDAT RSET VRFY NOOP HELP QUIT STARTTLS"
+    ).prebuilt()
+    self.capabilities = [(false, false), (true, false), (false, true), (true, true)].map { overTLS, mayUseXCLIENT in
+      let lines = Self.capabilities(of: extensions, limits, overTLS: overTLS, mayUseXCLIENT: mayUseXCLIENT)
+      return SMTPReply(250, nil, lines: [hostname] + lines).prebuilt()
+    }
+  }
+
+  /// The answer to EHLO or LHLO (RFC 5321, 4.1.1.1), recomputed for each security (RFC 3207, 4.2).
+  func capabilities(overTLS: Bool, mayUseXCLIENT: Bool) -> SMTPReply {
+    let index = (overTLS ? 1 : 0) + (mayUseXCLIENT ? 2 : 0)
+    return capabilities.indices.contains(index) ? capabilities[index] : hello
+  }
+
+  private static func capabilities(
+    of extensions: Extensions, _ limits: SMTPLimits, overTLS: Bool, mayUseXCLIENT: Bool
+  ) -> [String] {
+    // RFC 1870, 5: SIZE 0 says that no fixed limit is in force.
+    var lines = ["PIPELINING", "SIZE \(limits.messageSize)", "ENHANCEDSTATUSCODES", "HELP"]
+    if extensions.contains(.startTLS), !overTLS { lines.append("STARTTLS") }
+    if extensions.contains(.eightBitMIME) { lines.append("8BITMIME") }
+    if extensions.contains(.smtpUTF8) { lines.append("SMTPUTF8") }
+    if extensions.contains(.chunking) { lines.append("CHUNKING") }
+    if extensions.contains(.binaryMIME) { lines.append("BINARYMIME") }
+    if extensions.contains(.dsn) { lines.append("DSN") }
+    // RFC 8689, 2: only over TLS.
+    if extensions.contains(.requireTLS), overTLS { lines.append("REQUIRETLS") }
+    // RFC 9422, 4.1 and 4.2.
+    let mailMaximum = limits.messages > 0 ? " MAILMAX=\(limits.messages)" : ""
+    lines.append("LIMITS RCPTMAX=\(limits.recipients)\(mailMaximum)")
+    if mayUseXCLIENT { lines.append("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT") }
+    return lines
   }
 }
