@@ -62,19 +62,21 @@ extension Configuration {
       let pattern = readPattern(&section)
       let nextHop = readNextHop(&section)
       let usesMX = section.boolean("mx", default: false)
-      let policy = section.choice("tls", default: Route.TLSPolicy.opportunistic)
-      let credentials = readCredentials(&section, hasNextHop: section.sets("next-hop"))
-      if usesMX, section.sets("next-hop") {
-        switch nextHop?.place {
-        case .address, .unix: section.problem("mx", "expected false: MX is looked up for a name, and \"next-hop\" has none")
-        default: break
-        }
+      let policy = section.choice("tls", default: nextHop?.scheme == .smtps ? Route.TLSPolicy.verified : .opportunistic)
+      let credentials = readCredentials(&section)
+      switch nextHop?.place {
+      case .address where usesMX, .unix where usesMX:
+        section.problem("mx", "expected false: MX is looked up for a name, and \"next-hop\" has none")
+      default: break
+      }
+      if nextHop?.scheme == .smtps, policy == .none || policy == .opportunistic {
+        section.problem("tls", "expected \"required\" or \"verified\": smtps is encrypted always")
       }
       if case .unix = nextHop?.place, policy == .required || policy == .verified {
         section.problem("tls", "expected \"none\" or \"opportunistic\" for a Unix socket")
       }
       section.finish()
-      guard let pattern else { continue }
+      guard let pattern, let nextHop else { continue }
       if routes.contains(where: { $0.pattern == pattern }) {
         section.problem("domain", "expected each domain once; another route has it")
       }
@@ -97,12 +99,7 @@ extension Configuration {
   }
 
   private static func readNextHop(_ section: inout SectionReader) -> NextHop? {
-    guard let text = section.string("next-hop") else {
-      if !section.sets("next-hop"), !section.sets("tls") {
-        section.problem("next-hop", "is required, unless the route sets \"tls\": a next hop like \"smtp://192.0.2.1:25\"")
-      }
-      return nil
-    }
+    guard let text = section.requiredString("next-hop", "like \"smtp://192.0.2.1:25\"") else { return nil }
     if let nextHop = NextHop(text) { return nextHop }
     section.problem(
       "next-hop",
@@ -111,13 +108,12 @@ extension Configuration {
     return nil
   }
 
-  private static func readCredentials(_ section: inout SectionReader, hasNextHop: Bool) -> Route.Credentials? {
+  private static func readCredentials(_ section: inout SectionReader) -> Route.Credentials? {
     let user = section.string("user", default: "")
     let file = section.path("password-file", default: "")
     if user.isEmpty, file.isEmpty { return nil }
     if user.isEmpty { section.problem("user", "is required beside \"password-file\"") }
     if file.isEmpty { section.problem("password-file", "is required beside \"user\"") }
-    if !hasNextHop { section.problem("user", "needs a \"next-hop\": credentials are for one host") }
     return Route.Credentials(user: user, passwordFile: file)
   }
 

@@ -36,12 +36,12 @@ extension Configuration {
 
     /// `domain`: `example.net`, `.example.net` or `*`. Required.
     public var pattern: Pattern
-    /// `next-hop`: `smtp://host:port`, `smtps://host:port`, `lmtp://host:port` or `lmtp+unix:///path`. Default: the MX hosts of the
-    /// recipient's domain, for a route that only sets `tls`.
-    public var nextHop: NextHop?
+    /// `next-hop`: `smtp://host:port`, `smtps://host:port`, `lmtp://host:port` or `lmtp+unix:///path`. Required.
+    public var nextHop: NextHop
     /// `mx`: whether the next hop's host is a domain whose MX hosts are meant. Default false.
     public var usesMX: Bool
-    /// `tls`: `none`, `opportunistic`, `required` or `verified`. Default `opportunistic`.
+    /// `tls`: `none`, `opportunistic`, `required` or `verified`. Default `opportunistic`;
+    /// `verified` for `smtps`, which is encrypted always.
     public var tls: TLSPolicy
     /// `user`, `password-file`: default none.
     public var credentials: Credentials?
@@ -49,7 +49,7 @@ extension Configuration {
     public var line: Int
 
     public init(
-      pattern: Pattern, nextHop: NextHop? = nil, usesMX: Bool = false, tls: TLSPolicy = .opportunistic,
+      pattern: Pattern, nextHop: NextHop, usesMX: Bool = false, tls: TLSPolicy = .opportunistic,
       credentials: Credentials? = nil,
       line: Int = 0
     ) {

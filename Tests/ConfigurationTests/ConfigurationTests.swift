@@ -52,7 +52,7 @@ struct ConfigurationTests {
     expected.listeners = [.init(service: .smtp, address: .ip(loopback, port: 2525), security: .starttls, line: 4)]
     expected.tls = .init(certificate: "/etc/martlet/cert.pem", key: "/etc/martlet/key.pem")
     expected.dns.servers = [.init(address: loopback, port: 5353)]
-    let nextHop = NextHop(scheme: .smtp, place: .address(loopback, port: 2600))
+    let nextHop = Configuration.NextHop(scheme: .smtp, place: .address(loopback, port: 2600))
     expected.routes = [.init(pattern: .domain("example.net"), nextHop: nextHop, line: 16)]
     #expect(read == expected)
     #expect(read.controlSocket == "/var/lib/martlet/control")
@@ -111,6 +111,7 @@ struct ConfigurationTests {
       tls = "required"
       [[route]]
       domain = "secure.example"
+      next-hop = "lmtp://192.0.2.1"
       tls = "verified"
       [[route]]
       domain = "local.example"
@@ -119,11 +120,11 @@ struct ConfigurationTests {
     let routes = try Configuration.parse(text, file: "x").routes
     #expect(routes.map(\.pattern) == [.any, .suffix("example.org"), .domain("secure.example"), .domain("local.example")])
     #expect(
-      routes.map { $0.nextHop?.description } == [
-        "smtps://relay.example.net:465", "smtp://example.com:25", nil, "lmtp+unix:///run/dovecot/lmtp",
+      routes.map(\.nextHop.description) == [
+        "smtps://relay.example.net:465", "smtp://example.com:25", "lmtp://192.0.2.1:24", "lmtp+unix:///run/dovecot/lmtp",
       ])
     #expect(routes.map(\.usesMX) == [false, true, false, false])
-    #expect(routes.map(\.tls) == [.opportunistic, .required, .verified, .opportunistic])
+    #expect(routes.map(\.tls) == [.verified, .required, .verified, .opportunistic])
     #expect(routes[0].credentials == .init(user: "me", passwordFile: "/etc/martlet/relay"))
   }
 
@@ -168,5 +169,5 @@ struct ConfigurationTests {
       "smtp://[::1", "smtp://[example.net]:25", "smtp://1.2.3.256", "lmtp+unix://relative", "smtp://user@example.net",
       "smtp://example.net/x",
     ])
-  func noNextHops(text: String) { #expect(NextHop(text) == nil) }
+  func noNextHops(text: String) { #expect(Configuration.NextHop(text) == nil) }
 }

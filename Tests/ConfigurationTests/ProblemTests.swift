@@ -133,7 +133,7 @@ struct ProblemTests {
       ("next-hop = \"smtp://a.test\"", "2: route[1].domain: is required: \"example.net\", \".example.net\" or \"*\""),
       (
         "domain = \"a.test\"",
-        "2: route[1].next-hop: is required, unless the route sets \"tls\": a next hop like \"smtp://192.0.2.1:25\""
+        "2: route[1].next-hop: is required: like \"smtp://192.0.2.1:25\""
       ),
       (
         "domain = \"a..test\"\nnext-hop = \"smtp://a.test\"",
@@ -151,8 +151,8 @@ struct ProblemTests {
         "domain = \"a.test\"\nnext-hop = \"smtp://b.test\"\nuser = \"me\"", "2: route[1].password-file: is required beside \"user\""
       ),
       (
-        "domain = \"a.test\"\ntls = \"verified\"\nuser = \"me\"\npassword-file = \"f\"",
-        "5: route[1].user: needs a \"next-hop\": credentials are for one host"
+        "domain = \"a.test\"\nnext-hop = \"smtps://b.test\"\ntls = \"opportunistic\"",
+        "5: route[1].tls: expected \"required\" or \"verified\": smtps is encrypted always"
       ),
       (
         "domain = \"*\"\nnext-hop = \"lmtp+unix:///x\"\ntls = \"required\"",
