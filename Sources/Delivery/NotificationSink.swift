@@ -72,6 +72,8 @@ public protocol LocalDestination: Sendable {
 /// What became of a local recipient.
 public enum LocalResolution: Hashable, Sendable {
   case deliver(LocalDelivery)
+  /// The address stands for several now: the message went on to all of them, durably, under this id. The entry is done, as relayed.
+  case expanded(into: QueueID)
   /// Not now; the reply that a client would have got, `452 4.2.2 ...`.
   case transient(reason: String)
   /// Never; `550 5.1.1 ...`.

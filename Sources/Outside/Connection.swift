@@ -118,6 +118,9 @@ public final class Connection: @unchecked Sendable {
     }
   }
 
+  /// Whether the peer spoke before it was asked to: bytes stand in `input` or wait at the driver. Costs a system call.
+  public var hasEarlyInput: Bool { input.readableBytes > 0 || driver.hasUnreadInput }
+
   /// Flushes, then waits until at most `writeHighWater` bytes are on their way.
   ///
   /// - Returns: false if the peer is gone or `deadline` passed.
@@ -234,6 +237,9 @@ public final class Connection: @unchecked Sendable {
     }
     wakeInput(.shutdown)
   }
+
+  /// As `requestShutdown`, from any thread.
+  public func shed() { driver.perform { self.requestShutdown() } }
 
   // MARK: The slot
 

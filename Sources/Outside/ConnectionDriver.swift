@@ -16,4 +16,17 @@ public protocol ConnectionDriver: AnyObject, Sendable {
 
   /// Closes: after what was written has left, or at once.
   func close(abruptly: Bool)
+
+  /// Runs `job` on the connection's thread, soon; the one call that any thread may make.
+  func perform(_ job: @escaping @Sendable () -> Void)
+
+  /// Whether bytes of the peer wait to be read. Costs a system call.
+  var hasUnreadInput: Bool { get }
+}
+
+/// What holds on the one thread of a simulation.
+extension ConnectionDriver {
+  public func perform(_ job: @escaping @Sendable () -> Void) { job() }
+
+  public var hasUnreadInput: Bool { false }
 }

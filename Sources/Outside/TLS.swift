@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Keys, certificates and rules for one side of TLS. Opaque here; the server's holds an OpenSSL context.
 public protocol TLSContext: AnyObject, Sendable {}
 
@@ -11,10 +13,13 @@ public struct TLSRequest: Sendable {
 
   public var role: Role
   public var context: any TLSContext
+  /// Bytes of the handshake that were read already: what stood behind a PROXY header where TLS begins with the connection.
+  public var early: ByteBuffer
 
-  public init(role: Role, context: any TLSContext) {
+  public init(role: Role, context: any TLSContext, early: ByteBuffer = ByteBuffer()) {
     self.role = role
     self.context = context
+    self.early = early
   }
 }
 
