@@ -35,7 +35,6 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
   private var moreHeld: [ByteBuffer] = []
   private var lastReadFilled = false
   private var outstanding = 0
-  private var tlsIsStarted = false
 
   /// The connection is up: start its session. Called once, gathered.
   private var started: ((Connection) -> Void)?
@@ -209,12 +208,30 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
 
   func startTLS(_ request: TLSRequest) {
     guard let connection, let context, case .open = phase else { return }
-    guard held == nil, !inputEnded else {
-      connection.tlsFinished(held == nil ? .failed("the peer closed the connection") : .inputNotEmpty)
+    // What stands here came in clear, before the switch (RFC 3207, 4.2; HOSTILE 5 and 40).
+    guard held == nil else {
+      connection.tlsFinished(.inputNotEmpty)
       return
     }
-    _ = context
-    connection.tlsFinished(.failed("TLS is not available"))
+    guard !inputEnded else {
+      connection.tlsFinished(.failed("the peer closed the connection"))
+      return
+    }
+    guard let stream = OpenSSLStream(request) else {
+      connection.tlsFinished(.failed("TLS can't be set up"))
+      return
+    }
+    // A read that stands from before is the handshake's now.
+    readAsked = false
+    let handler = TLSHandler(stream: stream, limits: limits) { [home] outcome in
+      home.executor.gather { connection.tlsFinished(outcome) }
+    }
+    do {
+      try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
+      handler.start(context: try context.pipeline.syncOperations.context(handler: handler))
+    } catch {
+      connection.tlsFinished(.failed("\(error)"))
+    }
   }
 
   func close(abruptly: Bool) {
