@@ -1,0 +1,196 @@
+"""Keeping: mailboxes, aliases, quotas, exports, the store's own checks."""
+
+import mailbox as maildirs
+
+from peers.messages import message, parse
+from peers.sink import Sink
+from peers.wire import Wire
+
+
+def test_mailbox_list_says_what_is_there(martlet):
+    server = martlet()
+    sent = message()
+    server.send("carol@example.net", ["alice@example.test"], sent)
+    inbox = next(m for m in server.json("mailbox", "list", "alice@example.test") if m["name"] == "INBOX")
+    assert (inbox["messages"], inbox["unseen"]) == (1, 1) and inbox["size"] >= len(sent)
+    assert "INBOX" in server.command("mailbox", "list", "alice@example.test")
+
+
+def test_mailbox_show_reads_one_message_or_lists_all(martlet):
+    server = martlet()
+    server.send("carol@example.net", ["alice@example.test"], message(subject="Read me"))
+    assert "Read me" in server.command("mailbox", "show", "alice@example.test", "INBOX")
+    assert "How are you?" in server.command("mailbox", "show", "alice@example.test", "INBOX", "1")
+    assert server.run("mailbox", "show", "alice@example.test", "INBOX", "99").returncode != 0
+    assert server.run("mailbox", "show", "alice@example.test", "Nowhere").returncode != 0
+
+
+BODIES = [b"", b"no end of line", b".\r\n..\r\n", b"From here\r\nFrom there\r\n", "Gr\u00fc\u00dfe\r\n".encode(), b"x" * 900 + b"\r\n", b"line\r\n" * 20_000]
+
+
+def send_exactly(server, body):
+    sent = message(body="") + body
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<carol@example.net> BODY=8BITMIME", 250)
+        wire.expect("RCPT TO:<alice@example.test>", 250)
+        wire.send(f"BDAT {len(sent)} LAST\r\n".encode() + sent)
+        assert wire.reply()[0] == 250
+    return sent
+
+
+def test_an_exported_maildir_has_the_same_bytes(martlet):
+    server = martlet()
+    sent = [send_exactly(server, body) for body in BODIES]
+    got = server.messages("alice@example.test")
+    assert len(got) == len(sent)
+    for body in sent:
+        assert sum(g.endswith(body) for g in got) >= 1, body[-80:]
+    folder = server.folder / "export"
+    server.command("export", "maildir", "alice@example.test", folder)
+    assert len(maildirs.Maildir(str(folder), create=False)) == len(sent)
+
+
+def test_an_exported_mbox_can_be_read_back(martlet):
+    server = martlet()
+    sent = [send_exactly(server, body) for body in BODIES]
+    file = server.folder / "alice.mbox"
+    server.command("export", "mbox", "alice@example.test", file)
+    box = maildirs.mbox(str(file), create=False)
+    assert len(box) == len(sent)
+    assert {parse(bytes(m))["subject"] for m in box} == {"Hello"}
+    raw = file.read_bytes().replace(b"\r\n", b"\n")
+    assert raw.startswith(b"From ") and b"\n>From here\n>From there\n" in raw
+
+
+def test_export_works_without_the_server(martlet):
+    server = martlet()
+    sent = message()
+    server.send("carol@example.net", ["alice@example.test"], sent)
+    before = server.messages("alice@example.test")
+    server.stop()
+    assert server.messages("alice@example.test") == before
+    assert server.count("alice@example.test") == 1
+    server.start()
+    server.send("carol@example.net", ["alice@example.test"], sent)
+    assert server.count("alice@example.test") == 2
+
+
+def test_an_account_over_quota_is_refused_at_smtp_time(martlet):
+    server = martlet()
+    server.add_account("small@example.test", "--quota", "20KB")
+    with Wire(server.address, server.port) as wire:
+        wire.envelope("carol@example.net", "small@example.test")
+        assert wire.data(message(body="x" * 70 + "\r\n" + "y" * 70 + "\r\n"))[0] == 250
+        wire.expect("MAIL FROM:<carol@example.net>", 250)
+        code, lines = wire.say("RCPT TO:<small@example.test>")
+        if code == 250:
+            code, lines = wire.data(message(body=("z" * 70 + "\r\n") * 500))
+        assert code in (452, 552, 550) and lines[0][1:].startswith(".2.2"), (code, lines)
+    assert server.count("small@example.test") == 1
+
+
+def test_all_or_nothing_if_one_of_two_is_full(martlet):
+    server = martlet()
+    server.add_account("small@example.test", "--quota", "5KB")
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<carol@example.net>", 250)
+        wire.expect("RCPT TO:<small@example.test>", 250)
+        wire.expect("RCPT TO:<bob@example.test>", 250)
+        code, lines = wire.data(message(body=("z" * 70 + "\r\n") * 500))
+    counts = server.count("small@example.test"), server.count("bob@example.test")
+    if code == 250:
+        # What can't be delivered now is owed a notification or waits in the queue; it is not forgotten.
+        assert counts == (0, 1) and server.queue(), (counts, lines)
+    else:
+        assert counts == (0, 0), (code, lines, counts)
+
+
+def test_a_domain_has_a_quota_too(martlet):
+    server = martlet()
+    server.add_domain("small.test", "--quota", "20KB")
+    server.add_account("a@small.test")
+    server.add_account("b@small.test")
+    server.send("carol@example.net", ["a@small.test"], message(body=("z" * 70 + "\r\n") * 200))
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<carol@example.net>", 250)
+        code, lines = wire.say("RCPT TO:<b@small.test>")
+        if code == 250:
+            code, lines = wire.data(message(body=("z" * 70 + "\r\n") * 200))
+        assert code in (452, 552, 550), (code, lines)
+
+
+def test_an_alias_may_lead_outside_and_inside_at_once(martlet):
+    with Sink() as sink:
+        server = martlet(routes=[{"domain": "*", "next-hop": sink.next_hop}])
+        server.command("alias", "add", "team@example.test", "alice@example.test,carol@example.net")
+        server.send("dave@example.org", ["team@example.test"], message())
+        [taken] = sink.wait()
+        assert "carol@example.net" in taken.recipients[0] and "dave@example.org" in taken.sender
+        assert server.count("alice@example.test") == 1
+
+
+def test_alias_loops_are_refused(martlet):
+    server = martlet()
+    server.command("alias", "add", "a@example.test", "b@example.test")
+    done = server.run("alias", "add", "b@example.test", "a@example.test")
+    if done.returncode == 0:
+        with Wire(server.address, server.port) as wire:
+            wire.ehlo()
+            wire.expect("MAIL FROM:<carol@example.net>", 250)
+            assert wire.say("RCPT TO:<a@example.test>")[0] >= 500
+    else:
+        assert "loop" in (done.stdout + done.stderr).lower()
+
+
+def test_directory_commands_speak_json(martlet):
+    server = martlet()
+    server.command("alias", "add", "sales@example.test", "alice@example.test,bob@example.test")
+    assert any(d.get("name", d.get("domain")) == "example.test" for d in server.json("domain", "list"))
+    assert {a["address"] for a in server.json("account", "list")} >= {"alice@example.test", "bob@example.test"}
+    assert any(a["address"] == "sales@example.test" for a in server.json("alias", "list"))
+
+
+def test_removed_accounts_get_no_mail(martlet):
+    server = martlet()
+    done = server.run("account", "remove", "bob@example.test")
+    if done.returncode != 0:
+        server.command("account", "remove", "bob@example.test", "--yes")
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<carol@example.net>", 250)
+        wire.expect("RCPT TO:<bob@example.test>", 550, "5.1.1")
+
+
+def test_store_verify_finds_all_well_with_and_without_the_server(martlet):
+    server = martlet()
+    for body in BODIES:
+        send_exactly(server, body)
+    server.command("store", "verify")
+    server.stop()
+    server.command("store", "verify")
+
+
+def test_store_verify_finds_a_flipped_bit(martlet):
+    server = martlet()
+    send_exactly(server, b"unmistakable line of text\r\n" * 4_000)
+    send_exactly(server, b"neighbour\r\n")
+    server.stop()
+    flipped = 0
+    for file in server.data.glob("**/*"):
+        if file.is_file():
+            content = file.read_bytes()
+            at = content.find(b"unmistakable line of text\r\n" * 100)
+            if at >= 0:
+                with file.open("r+b") as out:
+                    out.seek(at + 1000)
+                    out.write(bytes([content[at + 1000] ^ 1]))
+                flipped += 1
+    assert flipped, "the body was not found on disk"
+    done = server.run("store", "verify")
+    assert done.returncode != 0, done.stdout + done.stderr
+    server.start()
+    assert server.count("alice@example.test") >= 1
+    server.send("carol@example.net", ["alice@example.test"], message())
