@@ -22,11 +22,14 @@ public struct QueueEntry: Hashable, Sendable {
   public var delayNotified: Timestamp?
   /// The last reply or reason, one line for people; empty before the first attempt.
   public var lastReply: String
+  /// The next hop a postmaster ordered, whatever routes and MX say; `destination` is the same then.
+  public var reroute: String?
 
   public init(
     id: QueueRecipientID, message: QueueID, address: EmailAddress, notification: NotificationRequest, destination: String,
     state: State,
-    attempts: UInt32, nextAttempt: Timestamp, delayNotified: Timestamp? = nil, lastReply: String = ""
+    attempts: UInt32, nextAttempt: Timestamp, delayNotified: Timestamp? = nil, lastReply: String = "",
+    reroute: String? = nil
   ) {
     self.id = id
     self.message = message
@@ -38,6 +41,7 @@ public struct QueueEntry: Hashable, Sendable {
     self.nextAttempt = nextAttempt
     self.delayNotified = delayNotified
     self.lastReply = lastReply
+    self.reroute = reroute
   }
 }
 

@@ -98,6 +98,8 @@ public protocol MailStore: Sendable {
   // MARK: Directory
 
   func directory() async throws(StoreError) -> DirectoryContents
+  /// The account with this main address (local part compared without case).
+  func account(_ address: EmailAddress) async throws(StoreError) -> Account
   func addDomain(_ domain: Domain) async throws(StoreError)
   func updateDomain(_ domain: Domain) async throws(StoreError)
   /// Refused with `notEmpty` while accounts or aliases live in it.
@@ -117,6 +119,9 @@ public protocol MailStore: Sendable {
   /// Events of refused peers and the like, outside any acceptance; not waited for, durable within 50 ms, bounded.
   func note(_ id: QueueID, _ events: [TraceEvent])
   func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent]
+  /// Ids of messages that an address (as sender or recipient) or a Message-ID (without brackets) stands in, the newest first, at most
+  /// `limit` (1,000 at most).
+  func traces(naming text: String, limit: Int) async throws(StoreError) -> [QueueID]
 
   // MARK: Care
 
@@ -170,7 +175,7 @@ public struct Receipt: Sendable {
   public let id: QueueID
   /// Where each local delivery went, in the order of the acceptance.
   public let deliveries: [(mailbox: MailboxID, uid: UID)]
-  /// The queue entries, claimed if that was asked.
+  /// The queue entries, claimed if that was asked; nil without any, and when repeated (they have gone their way).
   public let queued: QueuedMessage?
   /// The same id had been accepted before: nothing was stored now.
   public let isRepeated: Bool

@@ -1,0 +1,125 @@
+import MailModel
+import Outside
+
+extension SQLiteStore {
+  /// Checks the database's structure, every body's checksum, every pointer, and every counter against its rows. It reads a page at a
+  /// time beside the running store; only the first step (SQLite's own check) holds one snapshot while it lasts.
+  public func verify(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> VerifyReport {
+    var report = VerifyReport(bodies: 0, entries: 0, octets: 0, problems: [])
+    progress(VerifyProgress(done: 0, total: 0, what: "database"))
+    report.problems += try await readers.read { try VerifyReading.structure(in: $0) }
+    let total = try await readers.read { try VerifyReading.messages(in: $0) }
+    try await verifyMessages(total, into: &report, progress)
+    try await verifyMailboxes(into: &report, progress)
+    report.problems += try await readers.read { try VerifyReading.strays(in: $0) }
+    return report
+  }
+
+  private func verifyMessages(
+    _ total: Int64, into report: inout VerifyReport, _ progress: @Sendable (VerifyProgress) -> Void
+  ) async throws(StoreError) {
+    var after: Int64? = Int64.min
+    while let from = after {
+      let page = try await readers.read { [bodies] in try VerifyReading.bodies(after: from, bodies: bodies, in: $0) }
+      report.bodies += page.count
+      report.octets += page.octets
+      report.problems += page.problems
+      after = page.next
+      progress(VerifyProgress(done: report.bodies, total: max(total, report.bodies), what: "messages"))
+    }
+  }
+
+  private func verifyMailboxes(
+    into report: inout VerifyReport, _ progress: @Sendable (VerifyProgress) -> Void
+  ) async throws(StoreError) {
+    var after: Int64? = 0
+    var done: Int64 = 0
+    while let from = after {
+      let page = try await readers.read { try VerifyReading.mailbox(after: from, in: $0) }
+      after = page.next
+      guard page.next != nil else { break }
+      report.entries += page.entries
+      report.problems += page.problems
+      done += 1
+      progress(VerifyProgress(done: done, total: done, what: "mailboxes"))
+    }
+  }
+}
+
+/// The steps of `verify`.
+enum VerifyReading {
+  static func structure(in database: Database) throws -> [VerifyReport.Problem] {
+    try database.all("PRAGMA integrity_check(100)", []) { $0.text(0) }.filter { $0 != "ok" }.map { .init(what: "database: \($0)") }
+  }
+
+  static func messages(in database: Database) throws -> Int64 {
+    try database.first("SELECT count(*) FROM messages", []) { $0.int(0) } ?? 0
+  }
+
+  static func bodies(
+    after: Int64, bodies: any BodyStorage, in database: Database
+  ) throws -> (count: Int64, octets: Int64, problems: [VerifyReport.Problem], next: Int64?) {
+    let rows = try database.all(
+      """
+      SELECT id, size, EXISTS(SELECT 1 FROM entries WHERE message = id) OR EXISTS(SELECT 1 FROM recipients WHERE message = messages.id)
+        OR EXISTS(SELECT 1 FROM closed WHERE message = messages.id) FROM messages WHERE id > ? ORDER BY id LIMIT 200
+      """, [.int(after)]
+    ) { ($0.int(0), $0.int(1), $0.int(2) != 0) }
+    var problems: [VerifyReport.Problem] = []
+    for (id, _, isUsed) in rows {
+      let queueID = QueueID(rawValue: UInt64(bitPattern: id))
+      if try !BodyReading.isWhole(BodyID(rawValue: id), bodies: bodies, in: database) {
+        problems.append(.init(what: "the bytes of a message fail their checksum", messages: [queueID]))
+      }
+      if !isUsed { problems.append(.init(what: "nothing points to a message", messages: [queueID])) }
+    }
+    return (Int64(rows.count), rows.reduce(0) { $0 + $1.1 }, problems, rows.last?.0)
+  }
+
+  static func mailbox(
+    after: Int64, in database: Database
+  ) throws -> (entries: Int64, problems: [VerifyReport.Problem], next: Int64?) {
+    let row = try database.first(
+      """
+      SELECT id, messages, unseen, deleted, size, uidnext, modseq FROM mailboxes WHERE id > ? AND name IS NOT NULL ORDER BY id LIMIT 1
+      """, [.int(after)]
+    ) { row in (row.int(0), (1...6).map { row.int($0) }) }
+    guard let (id, kept) = row else { return (0, [], nil) }
+    let found =
+      try database.first(
+        """
+        SELECT count(*), coalesce(sum(flags & 1 = 0), 0), coalesce(sum(flags & 8 <> 0), 0), coalesce(sum(size), 0),
+          coalesce(max(uid), 0), coalesce(max(modseq), 0) FROM entries WHERE mailbox = ?
+        """, [.int(id)]
+      ) { row in (Int32(0)..<6).map { row.int($0) } } ?? []
+    var problems: [VerifyReport.Problem] = []
+    if found.count == 6 {
+      if Array(found.prefix(4)) != Array(kept.prefix(4)) {
+        problems.append(.init(what: "mailbox \(id): counters \(kept.prefix(4)), rows \(found.prefix(4))"))
+      }
+      if found[4] >= kept[4] { problems.append(.init(what: "mailbox \(id): UID \(found[4]) is not below UIDNEXT \(kept[4])")) }
+      if found[5] > kept[5] { problems.append(.init(what: "mailbox \(id): MODSEQ \(found[5]) is above the highest, \(kept[5])")) }
+    }
+    return (found.first ?? 0, problems, id)
+  }
+
+  /// Pointers to nothing.
+  static func strays(in database: Database) throws -> [VerifyReport.Problem] {
+    var problems = try database.all(
+      """
+      SELECT mailbox, uid, message FROM entries WHERE message NOT IN (SELECT id FROM messages)
+        OR mailbox NOT IN (SELECT id FROM mailboxes) LIMIT 100
+      """, []
+    ) { row -> VerifyReport.Problem in
+      .init(
+        what: "mailbox \(row.int(0)), UID \(row.int(1)) points to nothing",
+        messages: [QueueID(rawValue: UInt64(bitPattern: row.int(2)))])
+    }
+    problems += try database.all(
+      "SELECT DISTINCT message FROM recipients WHERE message NOT IN (SELECT id FROM messages) LIMIT 100", []
+    ) {
+      .init(what: "a queue entry points to no message", messages: [QueueID(rawValue: UInt64(bitPattern: $0.int(0)))])
+    }
+    return problems
+  }
+}

@@ -1,0 +1,77 @@
+import Bytes
+import InternetMessage
+import MailModel
+import Outside
+
+/// What a postmaster does to the queue.
+extension Writer {
+  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) throws -> Int {
+    if case .reroute(let nextHop) = action, nextHop.isEmpty || nextHop.utf8.count > limits.destination {
+      throw StoreError.invalid("a next hop has 1 to \(limits.destination) octets")
+    }
+    var done = 0
+    var position = QueuePosition()
+    while true {
+      let page = try QueueReading.page(of: selection, after: &position, limit: limits.page, in: database)
+      for message in page {
+        for entry in message.entries {
+          done += 1
+          try act(action, on: entry, now: now)
+        }
+        if action == .remove { try dropMessageIfUnused(Int64(bitPattern: message.id.rawValue)) }
+      }
+      if position.isAtEnd { break }
+    }
+    if done > 0 { changes.append(.queue) }
+    return done
+  }
+
+  private func act(_ action: QueueAction, on entry: QueueEntry, now: Timestamp) throws {
+    let key: [SQLValue] = [.id(entry.message.rawValue), .int(entry.id.rawValue)]
+    let isLeased = entry.state == .claimed
+    var kind: TraceEvent.Kind?
+    switch action {
+    case .retry:
+      if isLeased {
+        try order(.retry, key)
+      } else if entry.state == .waiting {
+        try database.run("UPDATE recipients SET due = ? WHERE message = ? AND id = ?", .int(now.microseconds), key[0], key[1])
+      }
+    case .hold:
+      if isLeased {
+        try order(.hold, key)
+      } else {
+        try database.run("UPDATE recipients SET state = 1 WHERE message = ? AND id = ?", key[0], key[1])
+      }
+      kind = .held
+    case .release:
+      if isLeased {
+        try order(.none, key)
+      } else if entry.state == .held {
+        try database.run(
+          "UPDATE recipients SET state = 0, due = ? WHERE message = ? AND id = ?", .int(now.microseconds), key[0], key[1])
+        kind = .released
+      }
+    case .remove:
+      if isLeased {
+        try order(.remove, key)
+      } else {
+        try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", key[0], key[1])
+      }
+      kind = .removed
+    case .reroute(let nextHop):
+      try database.run(
+        "UPDATE recipients SET destination = ?1, reroute = ?1 WHERE message = ?2 AND id = ?3", .text(nextHop), key[0], key[1])
+      kind = .rerouted
+    }
+    guard let kind else { return }
+    var event = TraceEvent(time: now, kind: kind, recipient: entry.address.plainText)
+    if case .reroute(let nextHop) = action { event.detail = [.init("next-hop", nextHop)] }
+    if isLeased { event.detail.append(.init("effective", "after the attempt under way")) }
+    try appendTrace(entry.message, [event])
+  }
+
+  private func order(_ pending: Pending, _ key: [SQLValue]) throws {
+    try database.run("UPDATE recipients SET pending = ? WHERE message = ? AND id = ?", .int(pending.rawValue), key[0], key[1])
+  }
+}

@@ -1,0 +1,132 @@
+import InternetMessage
+import MailModel
+import NIOCore
+import Outside
+
+/// What attempts came to.
+extension Writer {
+  /// What a postmaster ordered for a recipient while it was leased.
+  enum Pending: Int64 {
+    case none = 0
+    case retry = 1
+    case hold = 2
+    case remove = 3
+  }
+
+  func record(_ outcomes: [OutcomeRecord]) throws {
+    var index = 0
+    while index < outcomes.count {
+      // Outcomes of one message that stand together are one stage: one trace row.
+      let message = outcomes[index].message
+      var events: [TraceEvent] = []
+      var removed = false
+      while index < outcomes.count, outcomes[index].message == message {
+        let outcome = outcomes[index]
+        if try apply(outcome) { removed = true }
+        events += outcome.trace
+        index += 1
+      }
+      if !events.isEmpty { try appendTrace(message, events) }
+      if removed { try dropMessageIfUnused(Int64(bitPattern: message.rawValue)) }
+    }
+  }
+
+  /// Whether the recipient is gone. One that is not there any more is left alone: what was recorded for it stays true.
+  private func apply(_ record: OutcomeRecord) throws -> Bool {
+    let message = Int64(bitPattern: record.message.rawValue)
+    touched()
+    leases.end(record.entry)
+    switch record.outcome {
+    case .delivered, .permanent:
+      try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", .int(message), .int(record.entry.rawValue))
+      return true
+    case .deliveredLocally(let delivery):
+      guard try isQueued(message, record.entry), let stored = try MessageRow.queued(record.message, in: database) else {
+        return false
+      }
+      _ = try deliver(
+        delivery, message: message, size: Int64(stored.size), reversePath: stored.envelope.reversePath, received: stored.received)
+      try giveThread(message)
+      try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", .int(message), .int(record.entry.rawValue))
+      return true
+    case .transient(let reason, let next):
+      try database.run(
+        """
+        UPDATE recipients SET state = 0, attempts = attempts + 1, due = ?, last_reply = ?,
+          delay_notified = coalesce(?, delay_notified) WHERE message = ? AND id = ?
+        """, .int(next.microseconds), .text(reason), .optional(record.delayNotified?.microseconds), .int(message),
+        .int(record.entry.rawValue))
+      return try applyPending(message, record.entry.rawValue)
+    case .returned(let next):
+      try database.run(
+        """
+        UPDATE recipients SET state = 0, due = ?, delay_notified = coalesce(?, delay_notified)
+        WHERE message = ? AND id = ?
+        """, .int(next.microseconds), .optional(record.delayNotified?.microseconds), .int(message), .int(record.entry.rawValue))
+      return try applyPending(message, record.entry.rawValue)
+    }
+  }
+
+  private func isQueued(_ message: Int64, _ entry: QueueRecipientID) throws -> Bool {
+    try database.first("SELECT 1 FROM recipients WHERE message = ? AND id = ?", [.int(message), .int(entry.rawValue)]) { _ in true }
+      ?? false
+  }
+
+  /// A message that was only queued gets its thread when it first comes into a mailbox.
+  private func giveThread(_ message: Int64) throws {
+    let row = try database.first("SELECT thread, summary FROM messages WHERE id = ?", [.int(message)]) { ($0.int(0), $0.blob(1)) }
+    guard let (thread, summary) = row, thread == 0 else { return }
+    try database.run(
+      "UPDATE messages SET thread = ? WHERE id = ?", .int(try threadID(of: SummaryRecord.unpacked(summary), message: message)),
+      .int(message))
+  }
+
+  /// Does what was ordered while the recipient was leased, now that it no longer is; whether it is gone.
+  func applyPending(_ message: Int64, _ entry: Int64) throws -> Bool {
+    let row = try database.first("SELECT pending FROM recipients WHERE message = ? AND id = ?", [.int(message), .int(entry)]) {
+      $0.int(0)
+    }
+    switch row.flatMap(Pending.init(rawValue:)) ?? .none {
+    case .none: return false
+    case .retry:
+      try database.run(
+        "UPDATE recipients SET state = 0, pending = 0, due = ? WHERE message = ? AND id = ?", .int(now().microseconds),
+        .int(message),
+        .int(entry))
+      changes.append(.queue)
+      return false
+    case .hold:
+      try database.run("UPDATE recipients SET state = 1, pending = 0 WHERE message = ? AND id = ?", .int(message), .int(entry))
+      return false
+    case .remove:
+      try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", .int(message), .int(entry))
+      return true
+    }
+  }
+
+  /// Removes the message's row when nothing points to it.
+  func dropMessageIfUnused(_ message: Int64) throws {
+    try database.run(
+      """
+      DELETE FROM messages WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM recipients WHERE message = ?1)
+        AND NOT EXISTS (SELECT 1 FROM entries WHERE message = ?1) AND NOT EXISTS (SELECT 1 FROM closed WHERE message = ?1)
+      """, .int(message))
+  }
+
+  /// One stage of a message's life.
+  func appendTrace(_ id: QueueID, _ events: [TraceEvent]) throws {
+    try database.run(
+      "INSERT INTO trace(id, seq, events) VALUES(?, ?, ?)", .id(id.rawValue), .int(numbers.take(.trace)),
+      .blob(TraceRecord.packed(events)))
+  }
+}
+
+extension Writer {
+  /// The message's bytes are damaged: it is not read again.
+  func quarantine(_ body: BodyID) throws {
+    try database.run("UPDATE messages SET damaged = 1 WHERE id = ? AND damaged = 0", .int(body.rawValue))
+    guard database.changes > 0 else { return }
+    let event = TraceEvent(time: now(), kind: .quarantined, detail: [.init("reason", "the stored bytes fail their checksum")])
+    try appendTrace(QueueID(rawValue: UInt64(bitPattern: body.rawValue)), [event])
+  }
+}

@@ -1,0 +1,98 @@
+import CSQLite
+import Outside
+
+/// Copies the write-ahead log into the database behind the writer's back, and keeps the log bounded.
+///
+/// Every `checkpointPages` pages a passive checkpoint with a sync of its own (so that the next one finds little to sync); from `restartPages`
+/// on the log begins anew, while commits pause. Readers are never waited for longer than 10 ms: then it is tried again later.
+///
+/// `@unchecked Sendable`: `database` is used only by jobs of its worker; `committed` and what it counts only by jobs of the writer's.
+final class Checkpointer: @unchecked Sendable {
+  private let worker: any SerialWorker
+  private let limits: StoreLimits
+  private let open: @Sendable () throws -> Database
+  private let group: GroupCommit
+  private let health: Health
+  private var database: Database?
+  /// Frames at the last request.
+  private var requested: Int32 = 0
+
+  init(
+    worker: any SerialWorker, limits: StoreLimits, group: GroupCommit, health: Health,
+    open: @escaping @Sendable () throws -> Database
+  ) {
+    self.worker = worker
+    self.limits = limits
+    self.group = group
+    self.health = health
+    self.open = open
+  }
+
+  /// After each commit, on the writer.
+  func committed(frames: Int32) {
+    if frames < requested { requested = 0 }
+    guard frames - requested >= Int32(clamping: limits.checkpointPages) else { return }
+    requested = frames
+    worker.submit { self.checkpoint() }
+  }
+
+  private func checkpoint() {
+    guard health.mayWrite, let size = run(SQLITE_CHECKPOINT_PASSIVE), size >= limits.restartPages else { return }
+    _ = group.pause { [worker] in
+      worker.submit {
+        _ = self.run(SQLITE_CHECKPOINT_RESTART)
+        self.group.resume()
+      }
+    }
+  }
+
+  /// Frames in the log; nil if nothing could be done. A failure of the medium is the store's failure.
+  private func run(_ mode: Int32) -> Int? {
+    do {
+      let database = try self.database ?? open()
+      self.database = database
+      sqlite3_busy_timeout(database.handle, 10)
+      var frames: Int32 = 0
+      var copied: Int32 = 0
+      let code = sqlite3_wal_checkpoint_v2(database.handle, nil, mode, &frames, &copied)
+      if code & 0xFF == SQLITE_BUSY { return Int(frames) }
+      guard code == SQLITE_OK else { throw SQLiteError(code: code, message: "checkpoint") }
+      try WriteAheadLog.syncDatabase(database)
+      return Int(frames)
+    } catch let error as SQLiteError where error.isFull {
+      health.ranOutOfSpace()
+      return nil
+    } catch {
+      health.failed("\(error)")
+      return nil
+    }
+  }
+
+  /// Closes the connection, then calls `done` on the worker.
+  func closeConnection(_ done: @escaping @Sendable () -> Void) {
+    worker.submit {
+      self.database?.close()
+      self.database = nil
+      done()
+    }
+  }
+
+  /// Runs `job` on the worker and waits for it.
+  func perform<T: Sendable>(_ job: @escaping @Sendable () throws(StoreError) -> T) async throws(StoreError) -> T {
+    let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+      worker.submit {
+        do throws(StoreError) {
+          continuation.resume(returning: .success(try job()))
+        } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+    }
+    return try result.get()
+  }
+
+  /// Other work that has to do with the disk, not with the writer.
+  func submit(_ job: @escaping @Sendable () -> Void) { worker.submit(job) }
+
+  func submit(after delay: Duration, _ job: @escaping @Sendable () -> Void) { worker.submit(after: delay, job) }
+}
