@@ -127,7 +127,7 @@ let package = Package(
       ]),
     .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
     .testTarget(
-      name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", nio]),
+      name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "CSQLite", nio]),
   ]
 )
 

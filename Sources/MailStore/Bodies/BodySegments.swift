@@ -69,6 +69,8 @@ package final class BodySegments: BodyStorage {
     var greatest = named.max() ?? 0
     do {
       try disk.makeFolder(Self.folder)
+      // The folder's own name must outlive a power cut as well.
+      try disk.syncFolder("")
       for name in try disk.list(Self.folder) {
         guard let number = Self.number(ofFile: name) else { continue }
         greatest = max(greatest, number)
@@ -94,7 +96,8 @@ package final class BodySegments: BodyStorage {
   /// Writes a body that is in memory, its parts one after another. Durable once `sync` of its location has returned.
   package func append(_ parts: [ByteBuffer]) throws(StoreError) -> SegmentLocation {
     let body = ByteBuffer.joined(parts)
-    let pin = try begin(atLeast: min(body.readableBytes, limits.recordSize))
+    let records = body.readableBytes / max(limits.recordSize, 1) &+ 1
+    let pin = try begin(atLeast: body.readableBytes &+ records &* SegmentRecord.headerSize)
     var extents: [SegmentLocation.Extent] = []
     try append(body, to: &extents, in: pin.segment)
     return handOut(extents, pin)
@@ -166,7 +169,7 @@ package final class BodySegments: BodyStorage {
 
   /// The segment for a new body of which at least `count` octets are known, pinned.
   func begin(atLeast count: Int) throws(StoreError) -> SegmentPin {
-    let wanted = UInt64(max(count, 0)) &+ UInt64(SegmentRecord.headerSize)
+    let wanted = min(UInt64(max(count, 0)) &+ UInt64(SegmentRecord.headerSize), limits.segmentSize)
     return try state.withLock { state throws(StoreError) in
       guard !state.isClosed else { throw .closed }
       if let current = state.current, !current.isFailed {
