@@ -34,8 +34,8 @@ struct Talk {
   var inputs = 0
   var greeting = SMTPVerdict.accept
   var messageVerdict = SMTPVerdict.accept
-  /// More will be sent after what stands in the input: nothing is the last of its group then.
-  var moreIsComing = false
+  /// Each command is told that nothing stands behind it.
+  var everythingIsLast = false
 
   init(
     _ dialect: SMTPDialect = .smtp, extensions: SMTPService.Extensions = [.standard, .startTLS], limits: SMTPLimits = .init(),
@@ -87,7 +87,7 @@ struct Talk {
       case .closed: return
       case .commands:
         guard var next = parser.next(from: &input) else { return }
-        if case .command(let command, let isLast) = next { next = .command(command, isLast: isLast && !moreIsComing) }
+        if case .command(let command, let isLast) = next { next = .command(command, isLast: isLast || everythingIsLast) }
         inputs += 1
         perform(conversation.handle(next))
       case .body(var decoder):
@@ -128,7 +128,7 @@ struct Talk {
         reply.write(to: &output)
         handshakes += 1
         parser = SMTPCommandParser(dialect: conversation.service.dialect, limits: conversation.service.limits)
-        step = input.readableBytes == 0 ? conversation.tlsEstablished(Self.facts) : conversation.tlsFailed()
+        step = input.readableBytes == 0 || everythingIsLast ? conversation.tlsEstablished(Self.facts) : conversation.tlsFailed()
       case .close(let replies):
         for reply in replies { reply.write(to: &output) }
         state = .closed
