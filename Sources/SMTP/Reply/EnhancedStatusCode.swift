@@ -1,5 +1,4 @@
 import Bytes
-import NIOCore
 
 /// An enhanced mail system status code, `5.1.1` (RFC 3463, 2; RFC 5248).
 public struct EnhancedStatusCode: Hashable, Sendable, CustomStringConvertible {
@@ -26,18 +25,12 @@ public struct EnhancedStatusCode: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(self.class.rawValue).\(subject).\(detail)" }
 
   /// Appends `5.1.1`.
-  func write(to buffer: inout ByteBuffer) {
-    buffer.writeInteger(0x30 + self.class.rawValue)
-    buffer.writeInteger(UInt8(ascii: "."))
-    Self.write(subject, to: &buffer)
-    buffer.writeInteger(UInt8(ascii: "."))
-    Self.write(detail, to: &buffer)
-  }
-
-  private static func write(_ number: UInt16, to buffer: inout ByteBuffer) {
-    if number >= 100 { buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + number / 100 % 10)) }
-    if number >= 10 { buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + number / 10 % 10)) }
-    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + number % 10))
+  func append(to prefix: inout ReplyPrefix) {
+    prefix.append(0x30 + self.class.rawValue)
+    prefix.append(UInt8(ascii: "."))
+    prefix.append(number: subject)
+    prefix.append(UInt8(ascii: "."))
+    prefix.append(number: detail)
   }
 
   /// Takes `class "." subject "." detail` (RFC 3463, 2) if it comes next, followed by a blank or the end; takes nothing otherwise.

@@ -43,15 +43,38 @@ enum ReplyText {
     result.append(String(decoding: line, as: UTF8.self))
   }
 
-  /// Appends `text`, every byte that is not printable ASCII as `?`.
-  static func write(_ text: String, to buffer: inout ByteBuffer) {
+  /// Appends a line: `prefix`, `text` with every byte that is not printable ASCII as `?`, CRLF.
+  static func write(_ prefix: ReplyPrefix, _ text: String, to buffer: inout ByteBuffer) {
     var text = text
     text.withUTF8 { bytes in
+      buffer.reserveCapacity(minimumWritableBytes: ReplyPrefix.capacity + bytes.count + 2)
+      withUnsafeBytes(of: prefix.bytes) { _ = buffer.writeBytes($0.prefix(prefix.count)) }
       if bytes.contains(where: { $0 >= 0x7F || $0 < 0x20 }) {
-        _ = buffer.writeBytes(bytes.lazy.map { $0 >= 0x7F || $0 < 0x20 ? UInt8(ascii: "?") : $0 })
+        buffer.writeBytes(bytes.lazy.map { $0 >= 0x7F || $0 < 0x20 ? UInt8(ascii: "?") : $0 })
       } else {
-        _ = buffer.writeBytes(UnsafeRawBufferPointer(bytes))
+        buffer.writeBytes(UnsafeRawBufferPointer(bytes))
       }
+      buffer.writeInteger(0x0D0A as UInt16)
     }
+  }
+}
+
+/// The codes at the beginning of a reply line, gathered on the stack: at most `250-5.999.999 `, 14 octets.
+struct ReplyPrefix {
+  static let capacity = 16
+  private(set) var bytes = SIMD16<UInt8>()
+  private(set) var count = 0
+
+  mutating func append(_ byte: UInt8) {
+    guard count < Self.capacity else { return }
+    bytes[count] = byte
+    count += 1
+  }
+
+  /// 0...999 in decimal.
+  mutating func append(number: UInt16) {
+    if number >= 100 { append(UInt8(truncatingIfNeeded: 0x30 + number / 100 % 10)) }
+    if number >= 10 { append(UInt8(truncatingIfNeeded: 0x30 + number / 10 % 10)) }
+    append(UInt8(truncatingIfNeeded: 0x30 + number % 10))
   }
 }

@@ -92,16 +92,14 @@ public struct SMTPReply: Hashable, Sendable {
   }
 
   private func write(_ line: String, isLast: Bool, to buffer: inout ByteBuffer) {
-    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code / 100 % 10))
-    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code / 10 % 10))
-    buffer.writeInteger(UInt8(truncatingIfNeeded: 0x30 + code % 10))
-    buffer.writeInteger(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
+    var prefix = ReplyPrefix()
+    prefix.append(number: code)
+    prefix.append(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
     if let enhanced {
-      enhanced.write(to: &buffer)
-      buffer.writeInteger(UInt8(ascii: " "))
+      enhanced.append(to: &prefix)
+      prefix.append(UInt8(ascii: " "))
     }
-    ReplyText.write(line, to: &buffer)
-    buffer.writeStaticString("\r\n")
+    ReplyText.write(prefix, line, to: &buffer)
   }
 }
 
