@@ -46,10 +46,10 @@ fuzz:
 	@exec $(python) Scripts/run-suites --long $(or $(SECONDS_EACH),60) --only fuzz
 
 lint:
-	swift format lint --strict --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Tests Fuzz Package.swift
 
 format:
-	swift format --in-place --recursive Sources Tests Package.swift
+	swift format --in-place --recursive Sources Tests Fuzz Package.swift
 
 docs:
 	@exec $(python) Scripts/make-docs

@@ -127,10 +127,23 @@ let package = Package(
       ]),
     .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
     .testTarget(
-      name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "CSQLite", nio]),
+      name: "SimulationTests",
+      dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "CSQLite", nio]),
   ]
 )
 
 if let wantedTests {
   package.targets.removeAll { $0.type == .test && !wantedTests.contains($0.name) }
+}
+
+// `Fuzz/run` builds these with libFuzzer and the address sanitizer in everything, and links them: they are no part of the package.
+if Context.environment["MARTLET_FUZZ"] != nil {
+  package.targets.removeAll { $0.type == .test }
+  for name in ["EmailAddress", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation"] {
+    package.targets.append(
+      .target(
+        name: "Fuzz\(name)", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", nio],
+        path: "Fuzz/\(name)"))
+    package.products.append(.library(name: "Fuzz\(name)", type: .static, targets: ["Fuzz\(name)"]))
+  }
 }
