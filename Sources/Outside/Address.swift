@@ -60,6 +60,12 @@ extension Endpoint: CustomStringConvertible {
     }
   }
 
+  /// The address, if it is one of IP.
+  public var address: IPAddress? {
+    if case .ip(let address, _) = self { return address }
+    return nil
+  }
+
   /// Reads what `description` writes; nil for anything else (names are not looked up).
   public init?(_ text: String) {
     if text.utf8.starts(with: "unix:".utf8) {

@@ -10,7 +10,7 @@ from swift_source import ROOT, code, files, functions, place, target_of
 LONG_FILES = {}
 LONG_FUNCTIONS = {}
 
-SYSTEM = {"Synchronization", "_Concurrency", "FoundationEssentials"}
+SYSTEM = {"Swift", "Synchronization", "_Concurrency", "FoundationEssentials"}
 FLOOR_6_SYSTEM = SYSTEM | {"Glibc", "Foundation", "Dispatch"}
 
 
