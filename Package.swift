@@ -33,7 +33,7 @@ let package = Package(
     .target(name: "Outside", dependencies: ["Bytes", nio]),
 
     // Floor 1: pure values.
-    .target(name: "InternetMessage", dependencies: ["Bytes", "Outside", "CIDN2"]),
+    .target(name: "InternetMessage", dependencies: ["Bytes", "Outside", "CIDN2", nio]),
     .target(name: "DNSTypes", dependencies: ["Bytes", "Outside"]),
     .target(name: "MailModel", dependencies: ["Bytes", "Outside", "InternetMessage"]),
     .target(name: "Configuration", dependencies: ["Bytes", "Outside", "TOMLKit"]),
@@ -95,7 +95,7 @@ let package = Package(
     // Tests: vectors, conformance, simulation. (The shape of the tree: Tests/ArchitectureTests; end to end: Tests/EndToEnd. In Python.)
     .testTarget(name: "BytesTests", dependencies: ["Bytes"]),
     .testTarget(name: "OutsideTests", dependencies: ["Outside", "Bytes", nio]),
-    .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside"]),
+    .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside", nio]),
     .testTarget(name: "DNSTypesTests", dependencies: ["DNSTypes", "Bytes", "Outside"]),
     .testTarget(name: "MailModelTests", dependencies: ["MailModel", "InternetMessage", "Outside"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),

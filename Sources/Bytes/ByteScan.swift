@@ -57,3 +57,16 @@ public enum ByteScan {
     ~(((word & lowBits) &+ lowBits) | word | lowBits)
   }
 }
+
+extension ByteScan {
+  /// Whether `bytes` has all of `prefix` at `offset`.
+  public static func has(_ prefix: [UInt8], at offset: Int, of bytes: UnsafeRawBufferPointer) -> Bool {
+    guard let base = bytes.baseAddress, offset >= 0, offset <= bytes.count, prefix.count <= bytes.count - offset else {
+      return prefix.isEmpty
+    }
+    return prefix.withUnsafeBytes { wanted in
+      guard let from = wanted.baseAddress else { return true }
+      return memcmp(base + offset, from, wanted.count) == 0
+    }
+  }
+}

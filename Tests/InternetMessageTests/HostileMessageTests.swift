@@ -1,0 +1,155 @@
+import InternetMessage
+import NIOCore
+import Testing
+
+/// HOSTILE 24 to 28 and 31.
+@Suite struct HostileMessageTests {
+  @Test("1,000,000 fields, a field of 100 MB and a header of 2 MB each break their own budget") func budgets() {
+    var many = MessageObserver()
+    let fields = ByteBuffer(string: String(repeating: "A:b\r\n", count: 1_000))
+    for _ in 0..<1_000 { many.observe(fields) }
+    #expect(many.problem == .tooManyFields(limit: 10_000))
+
+    var long = MessageObserver()
+    long.observe(ByteBuffer(string: "Subject: "))
+    let piece = ByteBuffer(string: String(repeating: "x", count: 1_048_576))
+    for _ in 0..<100 { long.observe(piece) }
+    #expect(long.problem == .fieldTooLong(limit: 262_144))
+    #expect(long.finish().census.longestLine == 104_857_609)
+
+    var wide = MessageObserver()
+    let field = ByteBuffer(string: "A: " + String(repeating: "x", count: 200_000) + "\r\n")
+    for _ in 0..<10 { wide.observe(field) }
+    #expect(wide.problem == .headerTooLong(limit: 1_048_576))
+
+    var folded = MessageObserver()
+    folded.observe(ByteBuffer(string: "From: a@b\r\n"))
+    for _ in 0..<100 { folded.observe(ByteBuffer(string: String(repeating: " c,\r\n", count: 1_000))) }
+    #expect(folded.problem == .fieldTooLong(limit: 262_144))
+  }
+
+  @Test("200,000 addresses are cut in what is shown, not in what is kept") func addresses() {
+    let seen = observe("From: a@b\nTo: \(String(repeating: "a@b,", count: 60_000))\n\n")
+    #expect(seen.problem == nil)
+    #expect(seen.summary.envelope.count < 100_000)
+  }
+
+  @Test("10,000 levels of multipart become one opaque part, in a structure that is still valid") func deep() {
+    var text = "MIME-Version: 1.0\n"
+    for level in 0..<10_000 { text += "Content-Type: multipart/mixed; boundary=b\(10_000 + level)\n\n--b\(10_000 + level)\n" }
+    let seen = observe(text + "\ninner\n")
+    #expect(seen.parts.count == 101)
+    #expect(seen.parts.map(\.depth).max() == 100)
+    #expect(seen.ambiguities.contains(.tooDeep))
+    #expect(seen.parts.last?.kind == .leaf)
+    expectBalanced(seen.summary.bodyStructure)
+  }
+
+  @Test("10,000 messages in each other end at the depth, and no cycle can be") func messages() {
+    let seen = observe(String(repeating: "Content-Type: message/rfc822\n\n", count: 10_000))
+    #expect(seen.parts.count == 101)
+    for (row, part) in seen.parts.enumerated() { #expect(part.parent < row) }
+    expectBalanced(seen.summary.bodyStructure)
+  }
+
+  @Test("a million parts end at the limit; the rest belongs to the last") func manyParts() {
+    let seen = observe("Content-Type: multipart/mixed; boundary=b\n\n" + String(repeating: "--b\n\nx\n", count: 50_000) + "--b--\n")
+    #expect(seen.parts.count == 10_000)
+    #expect(seen.ambiguities.contains(.tooManyParts))
+    #expect(seen.parts.last?.bodyEnd == seen.census.size)
+    #expect(seen.summary.bodyStructure.count < 1_200_000)
+    expectBalanced(seen.summary.bodyStructure)
+  }
+
+  @Test("a boundary that another begins with, the same boundary twice, an empty and a huge one") func boundaries() {
+    let prefix = observe(
+      "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=ab\n\n--ab\n\nin\n--ab--\n--a\n\nout\n--a--\n"
+    )
+    #expect(prefix.parts.map(\.depth) == [0, 1, 2, 1])
+    #expect(prefix.ambiguities == .overlappingBoundary)
+    let shorter = observe(
+      "Content-Type: multipart/mixed; boundary=ab\n\n--ab\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\nin\n--a--\n--ab\n\nout\n--ab--\n"
+    )
+    #expect(shorter.parts.map(\.depth) == [0, 1, 2, 1])
+    let same = observe(
+      "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\nin\n--a--\n--a\n\nout\n--a--\n"
+    )
+    #expect(same.parts.map(\.depth) == [0, 1, 2, 1])
+    for boundary in ["\"\"", String(repeating: "x", count: 10_000)] {
+      let seen = observe("Content-Type: multipart/mixed; boundary=\(boundary)\n\n--\n\nx\n")
+      #expect(seen.parts.count == 1 && seen.ambiguities.contains(.badBoundary))
+      #expect(string(seen.summary.bodyStructure).hasPrefix(#"("APPLICATION" "OCTET-STREAM""#))
+    }
+  }
+
+  @Test("junk behind the final boundary, a missing one, an encoded multipart, a header cut off: noted") func junk() {
+    #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\njunk\n").ambiguities == .epilogue)
+    #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n").ambiguities == .missingFinalBoundary)
+    #expect(
+      observe("Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: base64\n\n--a\n\nx\n").ambiguities
+        == .encodedMultipart)
+    #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n--a\nX: y\n--a--\n").ambiguities == .headerEndedByBoundary)
+    #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n").summary.bodyStructure.contains(0x22))
+  }
+
+  @Test("a Message-ID of 1 MB and 100,000 References do no harm") func references() {
+    #expect(observe("Message-ID: <\(String(repeating: "a", count: 200_000))>\n\n").summary.messageID == nil)
+    let ids = (0..<20_000).map { "<\($0)@x>" }.joined(separator: "\n ")
+    let seen = observe("References: \(ids)\n\n")
+    #expect(seen.summary.references.count == 100)
+    #expect(seen.summary.references.first == "0@x" && seen.summary.references.last == "19999@x")
+  }
+
+  @Test("any bytes give an observation, the same however they are cut") func cuts() {
+    var state: UInt64 = 11
+    let words = [
+      "\r\n", "\n", "\r", "--a", "--", "Content-Type: ", "multipart/mixed; boundary=a", "message/rfc822", "text/plain", ": ",
+      "From: ", "a@b", "\0",
+      "é", " ", "\t", "=?utf-8?q?x?=", "\r\n\r\n", "Content-Transfer-Encoding: base64", "(", "\"", ";", "x", "--a--", "\r\n--a\r\n",
+      ">", "<",
+    ]
+    for _ in 0..<500 {
+      var text = ""
+      for _ in 0..<40 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        text += words[Int(state >> 40) % words.count]
+      }
+      let bytes = Array(text.utf8)
+      let whole = observe(bytes)
+      expectBalanced(whole.summary.bodyStructure)
+      for piece in [1, 3, 10] {
+        let cut = observe(bytes, pieces: piece)
+        #expect(cut.summary == whole.summary && cut.census == whole.census && cut.facts == whole.facts, "\(text.debugDescription)")
+        #expect(cut.parts == whole.parts && cut.ambiguities == whole.ambiguities)
+      }
+      for part in whole.parts {
+        #expect(part.headerStart <= part.bodyStart && part.bodyStart <= part.bodyEnd && part.bodyEnd <= bytes.count)
+      }
+    }
+  }
+
+  /// Parentheses outside of strings are balanced, and the whole is one list.
+  func expectBalanced(_ structure: [UInt8]) {
+    var depth = 0
+    var isQuoted = false
+    var index = 0
+    while index < structure.count {
+      let byte = structure[index]
+      index += 1
+      if isQuoted {
+        if byte == 0x5C { index += 1 } else if byte == 0x22 { isQuoted = false }
+      } else if byte == 0x22 {
+        isQuoted = true
+      } else if byte == 0x7B {
+        let end = structure[index...].firstIndex(of: 0x7D) ?? structure.count
+        index = end + 3 + (Int(string(Array(structure[index..<end]))) ?? 0)
+      } else if byte == 0x28 {
+        depth += 1
+      } else if byte == 0x29 {
+        depth -= 1
+        if depth == 0 { #expect(index == structure.count) }
+      }
+    }
+    #expect(depth == 0 && !structure.isEmpty)
+  }
+}
