@@ -126,7 +126,7 @@ import Testing
       let text = try Self.exchange(endpoint, ["STARTTLS\r\nMAIL FROM:<evil@example.org>\r\n"])
       #expect(text.hasSuffix("220 go\r\n"))
       #expect(outcomes.all == [.inputNotEmpty])
-      #expect(listener.counts.open == 0)
+      while listener.counts.open > 0 { await Task.yield() }
     }
   }
 
