@@ -1,0 +1,47 @@
+import Logging
+import Outside
+
+/// A swift-log handler that writes one line a record: `time=... level=info msg="..." key=value`, or a JSON object.
+public struct LineLogHandler: LogHandler {
+  public var logLevel: Logger.Level
+  public var metadata: Logger.Metadata = [:]
+  public var metadataProvider: Logger.MetadataProvider?
+
+  private let writer: LogWriter
+  private let clock: any Clock
+  private let format: LogLine.Format
+
+  /// How a line looks.
+  public enum Format: Hashable, Sendable {
+    /// `key=value` (logfmt), for people and scripts.
+    case text
+    /// A JSON object.
+    case json
+  }
+
+  /// Writes records of at least `level` to `writer`.
+  public init(writer: LogWriter, level: Logger.Level = .info, format: Format = .text, clock: any Clock = SystemClock()) {
+    self.writer = writer
+    self.logLevel = level
+    self.format = format == .json ? .json : .text
+    self.clock = clock
+  }
+
+  public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  public func log(event: LogEvent) {
+    var line = LogLine(format)
+    line.add("time", LogLine.time(clock.now()))
+    line.add("level", event.level.rawValue)
+    line.add("msg", "\(event.message)")
+    var all = metadata
+    if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
+    if let own = event.metadata { all.merge(own) { _, new in new } }
+    // The same record reads the same each time.
+    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line.add(key, "\(value)") }
+    writer.write(line.finished())
+  }
+}

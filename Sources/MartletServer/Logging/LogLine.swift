@@ -1,0 +1,127 @@
+import Outside
+
+/// One log record as a line, whose values can't pretend to be other values or other lines.
+///
+/// Every control, format, private and unassigned character is escaped, so no value can end a line, overwrite it on a terminal,
+/// or change the order in which it reads. Values are cut at 2,048 octets.
+struct LogLine {
+  /// Octets of one value.
+  static let valueSize = 2_048
+
+  enum Format: Hashable {
+    case text
+    case json
+  }
+
+  private(set) var bytes: [UInt8] = []
+  private let format: Format
+
+  init(_ format: Format) {
+    self.format = format
+    bytes.reserveCapacity(256)
+    if format == .json { bytes.append(0x7B) }
+  }
+
+  mutating func add(_ key: some StringProtocol, _ value: some StringProtocol) {
+    switch format {
+    case .text:
+      if !bytes.isEmpty { bytes.append(0x20) }
+      addKey(key)
+      bytes.append(0x3D)
+      addValue(value, isQuoted: Self.needsQuotes(value))
+    case .json:
+      if bytes.count > 1 { bytes.append(0x2C) }
+      addValue(key, isQuoted: true)
+      bytes.append(0x3A)
+      addValue(value, isQuoted: true)
+    }
+  }
+
+  consuming func finished() -> [UInt8] {
+    if format == .json { bytes.append(0x7D) }
+    bytes.append(0x0A)
+    return bytes
+  }
+
+  private mutating func addKey(_ key: some StringProtocol) {
+    for byte in key.utf8.prefix(64) {
+      bytes.append(byte > 0x20 && byte < 0x7F && byte != 0x22 && byte != 0x3D && byte != 0x5C ? byte : 0x5F)
+    }
+  }
+
+  private static func needsQuotes(_ value: some StringProtocol) -> Bool {
+    var isEmpty = true
+    for byte in value.utf8.prefix(valueSize + 1) {
+      if byte <= 0x20 || byte >= 0x7F || byte == 0x22 || byte == 0x3D || byte == 0x5C { return true }
+      isEmpty = false
+    }
+    return isEmpty
+  }
+
+  private mutating func addValue(_ value: some StringProtocol, isQuoted: Bool) {
+    if isQuoted { bytes.append(0x22) }
+    var left = Self.valueSize
+    for scalar in value.unicodeScalars {
+      guard left > 0 else {
+        bytes += [0x2E, 0x2E, 0x2E]
+        break
+      }
+      left -= 1
+      switch scalar.value {
+      case 0x22, 0x5C: bytes += [0x5C, UInt8(truncatingIfNeeded: scalar.value)]
+      case 0x0A: bytes += [0x5C, 0x6E]
+      case 0x0D: bytes += [0x5C, 0x72]
+      case 0x09: bytes += [0x5C, 0x74]
+      case 0x20..<0x7F: bytes.append(UInt8(truncatingIfNeeded: scalar.value))
+      default:
+        if Self.isVisible(scalar) {
+          bytes += Array(String(scalar).utf8)
+          left -= 3
+        } else {
+          addEscape(scalar)
+          left -= 5
+        }
+      }
+    }
+    if isQuoted { bytes.append(0x22) }
+  }
+
+  private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+    default: true
+    }
+  }
+
+  /// `\u202e`; above U+FFFF as two surrogates, as JSON has it.
+  private mutating func addEscape(_ scalar: Unicode.Scalar) {
+    for unit in String(scalar).utf16 {
+      let digits = String(unit, radix: 16)
+      bytes += [0x5C, 0x75] + Array(repeating: 0x30, count: max(0, 4 - digits.utf8.count)) + Array(digits.utf8)
+    }
+  }
+
+  /// `2026-11-25T01:02:03.456Z` (RFC 3339).
+  static func time(_ timestamp: Timestamp) -> String {
+    let seconds = timestamp.seconds
+    let milliseconds = (timestamp.microseconds - seconds * 1_000_000) / 1_000
+    let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
+    let second = seconds - day * 86_400
+    // Days since 0000-03-01 in eras of 400 years; the year begins in March, so that the odd day comes last.
+    let shifted = day + 719_468
+    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    let date = "\(pad(year, 4))-\(pad(month, 2))-\(pad(dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, 2))"
+    return "\(date)T\(pad(second / 3_600, 2)):\(pad(second / 60 % 60, 2)):\(pad(second % 60, 2)).\(pad(milliseconds, 3))Z"
+  }
+
+  private static func pad(_ number: Int64, _ width: Int) -> String {
+    let text = String(number)
+    return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+  }
+}
