@@ -7,7 +7,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 ssize_t clinux_getrandom(void *buffer, size_t count) { return getrandom(buffer, count, 0); }
@@ -33,3 +36,21 @@ int clinux_become(const char *user, uid_t uid, gid_t gid) {
 }
 
 int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+int clinux_pidfd(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int clinux_signalfd(const sigset_t *signals) { return signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK); }
+
+int clinux_read_signal(int descriptor) {
+  struct signalfd_siginfo information;
+  if (read(descriptor, &information, sizeof information) != sizeof information) return 0;
+  return (int)information.ssi_signo;
+}
+
+void clinux_store(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }
+
+int clinux_exited(int status) { return WIFEXITED(status); }
+
+int clinux_exit_code(int status) { return WEXITSTATUS(status); }
+
+int clinux_ending_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }

@@ -2,7 +2,9 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 // getrandom(2) without flags: bytes written, or -1.
@@ -22,5 +24,22 @@ int clinux_become(const char *user, uid_t uid, gid_t gid);
 
 // prctl(PR_SET_PDEATHSIG): the calling process gets `signal` when its parent ends.
 int clinux_die_with_parent(int signal);
+
+// pidfd_open(2): a descriptor that becomes readable when the child ends, or -1.
+int clinux_pidfd(pid_t process);
+
+// signalfd(2), close-on-exec and non-blocking: a descriptor, or -1. The signals must be blocked.
+int clinux_signalfd(const sigset_t *signals);
+
+// read(2) of one siginfo from it: the signal's number, or 0.
+int clinux_read_signal(int descriptor);
+
+// A store that is made where it stands: what is noted in shared memory must be there when the process traps.
+void clinux_store(uint64_t *place, uint64_t value);
+
+// Whether a status of waitpid(2) is a normal end; its exit code; the signal that ended it else.
+int clinux_exited(int status);
+int clinux_exit_code(int status);
+int clinux_ending_signal(int status);
 
 #endif
