@@ -125,7 +125,11 @@ let package = Package(
         "Sessions", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Reception", "Identity", "Routing",
         "Overload", "Outside", "MartletSimulation", nio,
       ]),
-    .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
+    .testTarget(
+      name: "MartletServerTests",
+      dependencies: [
+        "MartletServer", "Outside", "Bytes", "Configuration", nio, posix, .product(name: "NIOEmbedded", package: "swift-nio"),
+      ]),
     .testTarget(
       name: "SimulationTests",
       dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "CSQLite", nio]),

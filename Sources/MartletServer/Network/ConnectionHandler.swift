@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import Outside
 
@@ -65,6 +66,11 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
   func activeConnection() -> Connection? {
     if let context, context.channel.isActive { activate(context) }
     return connection
+  }
+
+  /// Closes at once, whatever stands.
+  func cut() {
+    context?.close(promise: nil)
   }
 
   // MARK: From the channel
@@ -228,10 +234,24 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
     }
     do {
       try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
-      handler.start(context: try context.pipeline.syncOperations.context(handler: handler))
+      handler.start(early: request.early, context: try context.pipeline.syncOperations.context(handler: handler))
     } catch {
       connection.tlsFinished(.failed("\(error)"))
     }
+  }
+
+  func perform(_ job: @escaping @Sendable () -> Void) {
+    home.loop.execute { [home] in home.executor.gather(job) }
+  }
+
+  var hasUnreadInput: Bool {
+    if held != nil { return true }
+    let operations = context?.pipeline.syncOperations
+    let found = try? operations?.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
+      var byte: UInt8 = 0
+      return recv(descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT)) > 0
+    }
+    return found ?? false
   }
 
   func close(abruptly: Bool) {

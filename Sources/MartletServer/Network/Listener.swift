@@ -102,7 +102,7 @@ public final class Listener: Sendable {
   public func stop() async {
     await stopAccepting()
     for table in tables {
-      table.home.loop.execute { table.forEach { $0.requestShutdown() } }
+      table.home.loop.execute { table.forEach { $0.withConnection { $0.requestShutdown() } } }
     }
     let sleeper = LoopSleeper(loops: loops)
     let end = clock.monotonic().advanced(by: options.limits.shutdownTime)
@@ -110,7 +110,7 @@ public final class Listener: Sendable {
       if clock.monotonic() >= end {
         logger.warning("sessions cut at shutdown", metadata: ["listener": "\(options.name)", "count": "\(counts.open)"])
         for table in tables {
-          table.home.loop.execute { table.forEach { $0.abort() } }
+          table.home.loop.execute { table.forEach { $0.cut() } }
         }
         while counts.open > 0 && clock.monotonic() < end.advanced(by: .seconds(1)) {
           await sleeper.sleep(until: clock.monotonic().advanced(by: .milliseconds(50)))
@@ -143,10 +143,10 @@ public final class Listener: Sendable {
       return true
     }
     guard isAdmitted else {
-      if options.implicitTLS == nil && !options.refusal.isEmpty {
-        channel.writeAndFlush(ByteBuffer(bytes: options.refusal), promise: nil)
+      let refusal = options.implicitTLS == nil ? options.refusal : []
+      return channel.eventLoop.makeCompletedFuture {
+        try channel.pipeline.syncOperations.addHandler(Refusal(text: refusal))
       }
-      return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
     }
     let table = tables.first { $0.home === home }
     let link = TableLink()
@@ -183,6 +183,25 @@ public final class Listener: Sendable {
   }
 }
 
+/// Tells one connection too many that it is, and closes it.
+///
+/// - Confinement: one channel's, on its loop's thread only. That is what makes `@unchecked Sendable` true.
+private final class Refusal: ChannelInboundHandler, @unchecked Sendable {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+  private let text: [UInt8]
+
+  init(text: [UInt8]) {
+    self.text = text
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    // A few octets into an empty socket: they leave at once, or never.
+    if !text.isEmpty { context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: text)), promise: nil) }
+    context.close(promise: nil)
+  }
+}
+
 /// Lets a handler's end find the handler; on its loop's thread only.
 private final class TableLink {
   var handler: ConnectionHandler?
@@ -213,8 +232,8 @@ final class ConnectionTable: @unchecked Sendable {
     handler.tableIndex = -1
   }
 
-  func forEach(_ body: (Connection) -> Void) {
+  func forEach(_ body: (ConnectionHandler) -> Void) {
     // A copy: what `body` wakes may close connections.
-    for handler in handlers { handler.withConnection(body) }
+    for handler in handlers { body(handler) }
   }
 }

@@ -28,6 +28,14 @@ public final class OpenSSLContext: TLSContext {
     deinit { SSL_CTX_free(pointer) }
   }
 
+  /// The least version that is spoken.
+  public enum Version: Hashable, Sendable {
+    case tls12
+    case tls13
+
+    fileprivate var number: Int { self == .tls12 ? Int(TLS1_2_VERSION) : Int(TLS1_3_VERSION) }
+  }
+
   private struct State {
     var handle: Handle
     var expiry: Timestamp?
@@ -44,8 +52,10 @@ public final class OpenSSLContext: TLSContext {
   /// A server's: its certificate with the chain, the leaf first, and its key, both PEM.
   ///
   /// An expired certificate is taken (`expiry` says so): most senders of mail don't look, and no mail at all is worse.
-  public static func server(certificate: String, key: String) throws(TLSSetupError) -> OpenSSLContext {
-    OpenSSLContext(isServer: true, state: try loadServer(certificate: certificate, key: key))
+  public static func server(
+    certificate: String, key: String, minimumVersion: Version = .tls12
+  ) throws(TLSSetupError) -> OpenSSLContext {
+    OpenSSLContext(isServer: true, state: try loadServer(certificate: certificate, key: key, minimumVersion))
   }
 
   /// A client's. Whether the peer must prove its name is said by each request (`verifyName`).
@@ -70,8 +80,10 @@ public final class OpenSSLContext: TLSContext {
 
   /// Takes a new certificate and key for connections from now on. If they don't load, don't fit, or have expired, it throws
   /// and the old ones stay (HOSTILE 64).
-  public func reload(certificate: String, key: String, now: Timestamp) throws(TLSSetupError) {
-    let new = try Self.loadServer(certificate: certificate, key: key)
+  public func reload(
+    certificate: String, key: String, minimumVersion: Version = .tls12, now: Timestamp
+  ) throws(TLSSetupError) {
+    let new = try Self.loadServer(certificate: certificate, key: key, minimumVersion)
     if let expiry = new.expiry, expiry < now {
       throw TLSSetupError(file: certificate, reason: "the certificate has expired")
     }
@@ -111,9 +123,10 @@ public final class OpenSSLContext: TLSContext {
     return handle
   }
 
-  private static func loadServer(certificate: String, key: String) throws(TLSSetupError) -> State {
+  private static func loadServer(certificate: String, key: String, _ minimum: Version) throws(TLSSetupError) -> State {
     let handle = try make(TLS_server_method())
     let context = handle.pointer
+    _ = SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, minimum.number, nil)
     try checkReadable(certificate)
     OpenSSLErrors.clear()
     guard SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {

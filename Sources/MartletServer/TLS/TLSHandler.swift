@@ -39,8 +39,11 @@ final class TLSHandler: ChannelDuplexHandler, @unchecked Sendable {
   }
 
   /// Begins. Called once, right after it was put into the pipeline.
-  func start(context: ChannelHandlerContext) {
-    goOn(context)
+  ///
+  /// - Parameter early: bytes of the handshake that were read already.
+  func start(early: ByteBuffer, context: ChannelHandlerContext) {
+    if early.readableBytes > 0 { channelRead(context: context, data: wrapInboundOut(early)) }
+    if case .handshaking = phase { goOn(context) }
   }
 
   // MARK: Inbound
