@@ -30,6 +30,8 @@ final class DestinationPool: @unchecked Sendable {
   private(set) var lastProblem: DeliveryProblem?
   /// The last attempt failed: counts against `suspectShare`.
   var isSuspect: Bool { failures > 0 }
+  /// It has taken a message, and not failed since.
+  private(set) var isProven = false
   /// It waits for a free connection (scheduler's list).
   var isWaiting = false
   var lastUsed: MonotonicInstant
@@ -119,6 +121,7 @@ final class DestinationPool: @unchecked Sendable {
 
   /// A message was taken, or refused for its own sake: the host lives.
   func succeeded() {
+    isProven = true
     failures = 0
     closedUntil = nil
     pause = times.circuit
@@ -129,6 +132,7 @@ final class DestinationPool: @unchecked Sendable {
   func failed(_ problem: DeliveryProblem, at now: MonotonicInstant) -> Bool {
     lastProblem = problem
     failures += 1
+    isProven = false
     window = max(window / 2, 1)
     guard failures >= max(limits.circuitFailures, 1) else { return false }
     if !isClosed(at: now) {

@@ -8,7 +8,7 @@ final class Recorder: @unchecked Sendable {
   /// Outcomes kept while the store fails; beyond, the oldest are forgotten: their recipients are tried again when the lease ends.
   static let limit = 100_000
 
-  private let store: any MailStore
+  private let store: any QueueStore
   private var pending: [OutcomeRecord] = []
   private var isRecording = false
   /// The last hand-over failed; the scheduler's timer tries again.
@@ -16,7 +16,7 @@ final class Recorder: @unchecked Sendable {
   /// Told which recipients have been recorded.
   var recorded: (([OutcomeRecord]) -> Void)?
 
-  init(store: any MailStore) { self.store = store }
+  init(store: any QueueStore) { self.store = store }
 
   var hasPending: Bool { !pending.isEmpty }
 

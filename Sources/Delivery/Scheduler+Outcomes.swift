@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import MailStore
@@ -69,7 +70,7 @@ extension Scheduler {
       expired.reply = nil
       return failedForEver(entry, job, expired, details: details + [.init("last", problem.text)], now)
     }
-    var trace = [
+    let trace = [
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
       TraceEvent(time: now, kind: .deferred, recipient: entry.address.wire, detail: [.init("next", "\(next.seconds)")]),
     ]
@@ -80,7 +81,6 @@ extension Scheduler {
       recorder.add(
         OutcomeRecord(entry: entry.id, message: entry.message, outcome: .transient(reason: problem.text, next: next), trace: trace))
     }
-    trace = []
     wake(at: next)
   }
 
@@ -110,6 +110,7 @@ extension Scheduler {
     let details: [TraceEvent.Detail] = isSkipped ? [.init("skipped", "the destination failed just now")] : []
     for entry in job.entries { failed(entry, job, problem, details: details, now) }
     over(job)
+    flushSoon()
   }
 
   /// None of its recipients can ever be served.
@@ -117,6 +118,7 @@ extension Scheduler {
     let now = services.clock.now()
     for entry in job.entries { failedForEver(entry, job, problem, now) }
     over(job)
+    flushSoon()
   }
 
   /// Back to the queue without an attempt.
@@ -127,6 +129,17 @@ extension Scheduler {
     }
     wake(at: next)
     over(job)
+    flushSoon()
+  }
+
+  /// Hands outcomes to the store that no worker is about to hand over.
+  private func flushSoon() {
+    guard recorder.hasPending, !isFlushing else { return }
+    isFlushing = true
+    services.spawn { [self] in
+      isFlushing = false
+      await recorder.flush()
+    }
   }
 
   /// First in line again, for another connection.
@@ -165,7 +178,6 @@ extension Scheduler {
         if hand.hasNews { notifier.tell(hand, self) }
       }
     }
-    if recorder.hasPending, connections == 0 { services.spawn { [self] in await recorder.flush() } }
   }
 
   static func text(_ duration: Duration) -> String {

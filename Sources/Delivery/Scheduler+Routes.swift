@@ -1,3 +1,4 @@
+import Bytes
 import MailModel
 import Outside
 import Routing
@@ -115,7 +116,10 @@ extension Scheduler {
   }
 
   private func mayConnect(_ pool: DestinationPool) -> Bool {
-    guard connections < max(settings.limits.connections, 1) else { return false }
+    let limit = max(settings.limits.connections, 1)
+    guard connections < limit else { return false }
+    // When half are in use, who has not shown that it takes mail gets one.
+    if !pool.isProven, pool.workers > 0, connections.addedClamped(connections) >= limit { return false }
     return !pool.isSuspect || suspectConnections * 100 < max(settings.limits.connections, 1) * settings.limits.suspectShare
   }
 

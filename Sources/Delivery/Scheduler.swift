@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import MailStore
@@ -7,7 +8,7 @@ import Routing
 
 /// What the scheduler works with.
 public struct DeliveryServices: Sendable {
-  public var store: any MailStore
+  public var store: any QueueStore
   public var router: Router
   public var dialer: any Dialer
   public var clock: any Clock
@@ -26,7 +27,17 @@ public struct DeliveryServices: Sendable {
     sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
     spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
   ) {
-    self.store = store
+    self.init(
+      queue: MailStoreQueue(store: store), router: router, dialer: dialer, clock: clock, random: random, sleeper: sleeper, sink: sink,
+      local: local, tls: tls, spawn: spawn)
+  }
+
+  public init(
+    queue: any QueueStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
+    sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
+    spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
+  ) {
+    self.store = queue
     self.router = router
     self.dialer = dialer
     self.clock = clock
@@ -99,6 +110,9 @@ public final class Scheduler: @unchecked Sendable {
   var unreachable: HostMemory
   var brokenTLS: HostMemory
   var noChunking: HostMemory
+
+  /// Outcomes are about to be handed over.
+  var isFlushing = false
 
   // Claiming.
   var isClaiming = false

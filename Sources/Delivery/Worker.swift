@@ -40,7 +40,12 @@ final class Worker: @unchecked Sendable {
         await converse(transport, first: job)
         self.transport = nil
       case .failure(let attempt):
-        scheduler.hostFailed(pool, attempt.problem, job)
+        // Not tried, since the server is stopping: back to the queue as it was.
+        if attempt.problems.isEmpty, scheduler.isStopping {
+          scheduler.giveBack(job, after: .zero)
+        } else {
+          scheduler.hostFailed(pool, attempt.problem, job)
+        }
       }
     }
     await scheduler.recorder.flush()
@@ -72,13 +77,16 @@ final class Worker: @unchecked Sendable {
 
   /// Waits for another job; false when the connection is to be closed.
   private func rest(_ transport: Transport) async -> Bool {
-    guard pool.count == 0 else { return true }
-    let deadline = scheduler.services.clock.monotonic().advanced(by: scheduler.settings.times.idle)
-    pool.rest(self)
-    let isAlive = await transport.rest(until: deadline)
-    pool.stopResting(self)
-    // A connection that broke is seen by the next step.
-    return !isAlive || (pool.count > 0 && !isRetiring(transport))
+    let clock = scheduler.services.clock
+    let deadline = clock.monotonic().advanced(by: scheduler.settings.times.idle)
+    while pool.count == 0, !isRetiring(transport), clock.monotonic() < deadline {
+      pool.rest(self)
+      let isAlive = await transport.rest(until: deadline)
+      pool.stopResting(self)
+      // A connection that broke is seen by the next step.
+      if !isAlive { return true }
+    }
+    return pool.count > 0 && !isRetiring(transport)
   }
 
   private func start(_ job: Job, _ transport: Transport) async {
