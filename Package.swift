@@ -117,7 +117,7 @@ let package = Package(
     .testTarget(
       name: "DeliveryTests",
       dependencies: [
-        "Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", nio,
+        "Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", "MartletSimulation", nio,
       ]),
     .testTarget(
       name: "SessionsTests",

@@ -42,6 +42,19 @@ public struct ComposedNotification: Sendable {
   /// Whether the body has bytes above 127.
   public var bodyType: Envelope.BodyType
 
+  /// The envelope to accept it with: null reverse-path (RFC 3461, 6.1), no notifications about it but to the postmaster.
+  public var envelope: Envelope {
+    Envelope(
+      reversePath: nil, bodyType: bodyType, isInternationalized: isInternationalized, requiresTLS: requiresTLS,
+      envelopeID: isForPostmaster ? nil : Self.envelopeIDPrefix + subject.description)
+  }
+
+  /// Marks our own notifications in the queue: when one of them can't be delivered, the postmaster hears of it (double bounce).
+  static let envelopeIDPrefix = "martlet-notification-"
+
+  /// It tells the postmaster of a notification that failed; if it fails too, nobody is told.
+  public var isForPostmaster = false
+
   public init(
     id: QueueID, stage: Stage, subject: QueueID, recipient: EmailAddress, bytes: [UInt8], notBefore: Timestamp,
     requiresTLS: Bool = false,

@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import MailStore
@@ -7,7 +8,7 @@ import Routing
 
 /// What the scheduler works with.
 public struct DeliveryServices: Sendable {
-  public var store: any MailStore
+  public var store: any QueueStore
   public var router: Router
   public var dialer: any Dialer
   public var clock: any Clock
@@ -26,7 +27,17 @@ public struct DeliveryServices: Sendable {
     sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
     spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
   ) {
-    self.store = store
+    self.init(
+      queue: MailStoreQueue(store: store), router: router, dialer: dialer, clock: clock, random: random, sleeper: sleeper, sink: sink,
+      local: local, tls: tls, spawn: spawn)
+  }
+
+  public init(
+    queue: any QueueStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
+    sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
+    spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
+  ) {
+    self.store = queue
     self.router = router
     self.dialer = dialer
     self.clock = clock
@@ -62,5 +73,150 @@ public struct DeliverySettings: Sendable {
     self.retry = retry
     self.source = source
     self.usesChunking = usesChunking
+  }
+}
+
+/// Brings queued messages to their next hops.
+///
+/// Everything but `submit`'s callers and `services.spawn` runs on the one loop that `spawn` starts tasks on; all state is confined
+/// to it, which makes `@unchecked Sendable` true. Call every method on that loop.
+public final class Scheduler: @unchecked Sendable {
+  /// The destination of recipients whose local delivery could not be decided before the reply.
+  public static let localDestination = "local:"
+
+  let services: DeliveryServices
+  private(set) var settings: DeliverySettings
+  let recorder: Recorder
+  let notifier: Notifier
+  private(set) var isStopping = false
+
+  /// By route key.
+  var pools: [String: DestinationPool] = [:]
+  /// The same, oldest first.
+  var poolOrder: [DestinationPool] = []
+  /// Pools that wait for a connection to become free, oldest first.
+  var waitingPools: [DestinationPool] = []
+  var connections = 0
+  var suspectConnections = 0
+  var routes = RouteCache()
+  /// Jobs whose route is being looked up, by group.
+  var unrouted: [String: [Job]] = [:]
+  /// Recipients in memory: leased, and not recorded yet.
+  var inHand: Set<QueueRecipientID> = []
+  var jobs = 0
+  var bodyOctets = 0
+  private var lastJob: UInt64 = 0
+
+  var unreachable: HostMemory
+  var brokenTLS: HostMemory
+  var noChunking: HostMemory
+
+  /// Outcomes are about to be handed over.
+  var isFlushing = false
+
+  // Claiming.
+  var isClaiming = false
+  var claimsAgain = false
+  var wakeAt = MonotonicInstant.never
+  var wakes: UInt64 = 0
+
+  public init(services: DeliveryServices, settings: DeliverySettings) {
+    self.services = services
+    self.settings = settings
+    self.recorder = Recorder(store: services.store)
+    self.notifier = Notifier(services: services, hostname: settings.hostname, limits: settings.limits)
+    self.unreachable = HostMemory(limit: settings.limits.destinations)
+    self.brokenTLS = HostMemory(limit: settings.limits.destinations)
+    self.noChunking = HostMemory(limit: settings.limits.destinations)
+    recorder.recorded = { [weak self] records in
+      for record in records { self?.inHand.remove(record.entry) }
+    }
+  }
+
+  /// Begins to claim what is due. Call once.
+  public func start() { claim() }
+
+  /// Takes other settings for everything that begins from now on; routes are asked for anew.
+  public func update(_ settings: DeliverySettings) {
+    self.settings = settings
+    routes.removeAll()
+    queueChanged()
+  }
+
+  /// Ends: connections finish what they carry and quit, nothing new is begun, outcomes are handed to the store. What was leased
+  /// and not tried is due again when the lease ends, or at the next start.
+  ///
+  /// - Parameter deadline: when to return though connections are still open.
+  public func stop(until deadline: MonotonicInstant) async {
+    isStopping = true
+    for pool in poolOrder { while pool.wakeIdle() {} }
+    while connections > 0, services.clock.monotonic() < deadline {
+      await services.sleeper.sleep(until: min(deadline, services.clock.monotonic().advanced(by: .milliseconds(100))))
+    }
+    await recorder.flush()
+  }
+
+  /// The queue was changed by a person (retry, release, reroute, flush ...): look at it now, and give every destination another
+  /// chance.
+  public func queueChanged() {
+    for pool in poolOrder { pool.reset() }
+    unreachable = HostMemory(limit: settings.limits.destinations)
+    claim()
+  }
+
+  /// Takes a message whose recipients are claimed already (`Receipt.queued`).
+  ///
+  /// Returns at once. What follows costs neither a read from the store nor a transaction of its own, as long as `bytes` are there.
+  ///
+  /// - Parameter bytes: the whole message, prefix and body, if it is still in memory.
+  public func submit(_ message: QueuedMessage, bytes: ByteBuffer?) {
+    take(message, bytes: bytes, isFresh: true)
+  }
+
+  func take(_ message: QueuedMessage, bytes: ByteBuffer?, isFresh: Bool) {
+    guard !isStopping else { return }
+    let entries = message.entries.filter { $0.state != .held && inHand.insert($0.id).inserted }
+    guard !entries.isEmpty else { return }
+    var kept = bytes
+    if let bytes, bytes.readableBytes != message.size || bodyOctets.addedClamped(bytes.readableBytes) > settings.limits.bodyMemory {
+      kept = nil
+    }
+    let hand = MessageInHand(message, bytes: kept)
+    bodyOctets += kept?.readableBytes ?? 0
+    for (group, members) in grouped(entries) {
+      var rest = members[...]
+      while !rest.isEmpty {
+        let part = Array(rest.prefix(max(settings.limits.recipientsPerTransaction, 1)))
+        rest = rest.dropFirst(part.count)
+        dispatch(makeJob(hand, group, part), isFresh: isFresh)
+      }
+    }
+  }
+
+  private func makeJob(_ hand: MessageInHand, _ group: String, _ entries: [QueueEntry]) -> Job {
+    lastJob &+= 1
+    hand.jobs += 1
+    jobs += 1
+    return Job(id: lastJob, hand: hand, group: group, entries: entries)
+  }
+
+  /// Recipients that go the same way, in the order of their first.
+  private func grouped(_ entries: [QueueEntry]) -> [(String, [QueueEntry])] {
+    if entries.count == 1, let only = entries.first { return [(group(of: only), entries)] }
+    var order: [String] = []
+    var groups: [String: [QueueEntry]] = [:]
+    for entry in entries {
+      let name = group(of: entry)
+      if groups[name] == nil { order.append(name) }
+      groups[name, default: []].append(entry)
+    }
+    return order.map { ($0, groups[$0] ?? []) }
+  }
+
+  private func group(of entry: QueueEntry) -> String {
+    if entry.destination == Self.localDestination || services.local?.isLocal(entry.destination) == true {
+      return Self.localDestination
+    }
+    return services.router.group(of: entry.destination)
   }
 }

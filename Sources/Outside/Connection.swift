@@ -214,6 +214,10 @@ public final class Connection: @unchecked Sendable {
     }
   }
 
+  /// Ends a wait for input now, with `.deadline`: the session's own loop has something else for it to do (work for an idle
+  /// connection, news for a listening client). Nothing happens while it waits for something else, or for nothing.
+  public func interrupt() { wakeInput(.deadline) }
+
   /// `count` bytes that were handed over have left.
   public func sent(_ count: Int) {
     pendingOutbound = max(0, pendingOutbound &- max(0, count))

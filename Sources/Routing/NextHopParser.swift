@@ -96,7 +96,7 @@ extension NextHop {
       return (.address(address), port)
     }
     if let address = IPAddress(parsing: host.utf8), address.isIPv4 { return (.address(address), port) }
-    guard let name = DomainName.normalized(String(host)), !name.isEmpty else {
+    guard host.utf8.first != 0x5B, let name = DomainName.normalized(String(host)) else {
       throw NextHopError("\(String.escaped(host.utf8, limit: 64)) is neither a host name nor an IP address")
     }
     return (.host(name), port)

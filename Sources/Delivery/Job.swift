@@ -1,0 +1,77 @@
+import MailModel
+import NIOCore
+import Outside
+import SMTP
+
+/// A queued message while any of its recipients is in memory, shared by its jobs.
+///
+/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+final class MessageInHand: @unchecked Sendable {
+  let message: QueuedMessage
+  /// The whole message if it is still in memory.
+  var bytes: ByteBuffer?
+  /// Jobs that are not over.
+  var jobs = 0
+  /// What is to be told to the sender, gathered until all jobs are over or `DeliveryTimes.gathering` passed.
+  var failed: [Told] = []
+  var delayed: [Told] = []
+  var succeeded: [Told] = []
+  var isTimed = false
+
+  /// A recipient that the sender is to hear of.
+  struct Told: Sendable {
+    var entry: QueueEntry
+    var problem: DeliveryProblem?
+    /// The reply of the host that took it.
+    var reply: String?
+    var host: String?
+    var stage: ComposedNotification.Stage
+    /// When the next attempt is, for a delay.
+    var next: Timestamp?
+    var trace: [TraceEvent]
+  }
+
+  init(_ message: QueuedMessage, bytes: ByteBuffer?) {
+    self.message = message
+    self.bytes = bytes
+  }
+
+  var hasNews: Bool { !failed.isEmpty || !delayed.isEmpty || !succeeded.isEmpty }
+}
+
+/// Recipients of one message that go to one destination together.
+///
+/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+final class Job: @unchecked Sendable {
+  let id: UInt64
+  let hand: MessageInHand
+  /// What they were gathered by: a domain or a next hop's name.
+  let group: String
+  /// At least one; those that have a result leave.
+  var entries: [QueueEntry]
+  /// The body re-encoded to 7-bit, for a host that takes no other.
+  var sevenBit: ByteBuffer?
+  /// What it is in the trace: `route ...`, `mx`.
+  var routeDetails: [TraceEvent.Detail] = []
+
+  init(id: UInt64, hand: MessageInHand, group: String, entries: [QueueEntry]) {
+    self.id = id
+    self.hand = hand
+    self.group = group
+    self.entries = entries
+  }
+
+  var message: QueuedMessage { hand.message }
+
+  var transaction: SMTPClientTransaction {
+    var census = message.census
+    if sevenBit != nil {
+      census.hasEightBitBody = false
+      census.isBinary = false
+    }
+    return SMTPClientTransaction(
+      id: id, envelope: message.envelope,
+      recipients: entries.map { .init(address: $0.address, notification: $0.notification) },
+      size: sevenBit?.readableBytes ?? message.size, census: census)
+  }
+}

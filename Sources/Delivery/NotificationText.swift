@@ -1,0 +1,262 @@
+import Bytes
+import InternetMessage
+import MailModel
+import Outside
+
+/// What a notification is made of: everything is given, so the same input makes the same bytes.
+struct NotificationText {
+  /// A recipient as the report names it.
+  struct Recipient: Hashable, Sendable {
+    var address: EmailAddress
+    /// ORCPT as the sender gave it, `type;address`.
+    var originalRecipient: String?
+    /// `5.1.1`.
+    var status: String
+    /// One line for people: who said what.
+    var explanation: String
+    /// The remote's exact reply.
+    var diagnostic: String?
+    var remoteHost: String?
+    /// When it is tried again, for a delay.
+    var next: Timestamp?
+  }
+
+  var stage: ComposedNotification.Stage
+  var hostname: String
+  var id: QueueID
+  var to: EmailAddress
+  var date: Timestamp
+  var boundary: String
+  var subject: QueueID
+  var arrival: Timestamp
+  /// Until when it is tried, for a delay.
+  var retryUntil: Timestamp?
+  var envelopeID: String?
+  var recipients: [Recipient]
+  /// The original, or its header only.
+  var original: [UInt8]
+  var isWhole: Bool
+  /// It tells of a notification that could not be delivered.
+  var isDoubleBounce: Bool
+
+  /// Anything beyond ASCII: the parts of RFC 6533, sent with SMTPUTF8.
+  var isInternational: Bool {
+    to.needsUTF8 || recipients.contains { $0.address.needsUTF8 } || !headerOf(original).allSatisfy { $0 < 0x80 }
+  }
+
+  var hasEightBit: Bool { isInternational || !original.allSatisfy { $0 < 0x80 } }
+
+  /// The whole message (RFC 3462, RFC 3464; RFC 6533 where it is international).
+  func bytes() -> [UInt8] {
+    var lines = FieldWriter()
+    lines.add("From", "Mail Delivery System <postmaster@\(hostname)>")
+    lines.add("To", "<\(to.domain.isEmpty ? "\(to.wire)@\(hostname)" : to.wire)>")
+    lines.add("Subject", title)
+    lines.add("Date", RFC5322Date.text(date))
+    lines.add("Message-ID", "<\(id)@\(hostname)>")
+    // RFC 3834, 5: no program is to answer this.
+    lines.add("Auto-Submitted", "auto-replied")
+    lines.add("MIME-Version", "1.0")
+    lines.add("Content-Type", "multipart/report; report-type=delivery-status; boundary=\"\(boundary)\"")
+    var result = lines.bytes + Array("\r\n".utf8)
+    append(human.utf8, type: "text/plain; charset=utf-8", to: &result)
+    append(
+      report, type: isInternational ? "message/global-delivery-status" : "message/delivery-status", to: &result)
+    let originalType: String
+    switch (isWhole, isInternational) {
+    case (true, true): originalType = "message/global"
+    case (true, false): originalType = "message/rfc822"
+    case (false, true): originalType = "message/global-headers"
+    case (false, false): originalType = "text/rfc822-headers"
+    }
+    append(original, type: originalType, to: &result)
+    return result + Array("--\(boundary)--\r\n".utf8)
+  }
+
+  private func append(_ content: some Sequence<UInt8>, type: String, to result: inout [UInt8]) {
+    let content = Array(content)
+    result += Array("--\(boundary)\r\nContent-Type: \(type)\r\n".utf8)
+    if content.contains(where: { $0 >= 0x80 }) { result += Array("Content-Transfer-Encoding: 8bit\r\n".utf8) }
+    result += Array("\r\n".utf8)
+    result += content
+    if !content.suffix(2).elementsEqual([0x0D, 0x0A]) { result += Array("\r\n".utf8) }
+  }
+
+  private func headerOf(_ message: [UInt8]) -> [UInt8] {
+    guard isWhole else { return message }
+    return Array(message.prefix(MessageHead.length(of: message)))
+  }
+
+  // MARK: For people
+
+  private var title: String {
+    switch stage {
+    case .failed: isDoubleBounce ? "Undeliverable notification" : "Your message could not be delivered"
+    case .delayed: "Your message is delayed"
+    case .delivered: "Your message was delivered"
+    case .relayed, .expanded: "Your message was passed on"
+    }
+  }
+
+  private var human: String {
+    var text = "This is the mail system at \(hostname).\r\n\r\n"
+    let date = RFC5322Date.text(arrival)
+    switch stage {
+    case .failed:
+      text +=
+        isDoubleBounce
+        ? "A notification that this host sent could not be delivered. It was about message\r\n\(subject), made on \(date).\r\n"
+        : "Your message, which arrived here on\r\n\(date), could not be delivered to:\r\n"
+    case .delayed:
+      text += "Your message, which arrived here on\r\n\(date), has not been delivered yet to:\r\n"
+    case .delivered: text += "Your message, which arrived here on\r\n\(date), was delivered to:\r\n"
+    case .relayed, .expanded:
+      text += "Your message, which arrived here on\r\n\(date), was passed on to a host that sends no confirmations, for:\r\n"
+    }
+    for recipient in recipients {
+      text += "\r\n  \(Self.printable(recipient.address.wire))\r\n"
+      for line in Self.wrapped(Self.printable(recipient.explanation)) { text += "    \(line)\r\n" }
+      if stage == .failed, let advice = Self.advice(recipient.status) { text += "    \(advice)\r\n" }
+    }
+    text += "\r\n" + closing + "\r\nThe technical details follow. The message is known here as \(subject).\r\n"
+    return text
+  }
+
+  private var closing: String {
+    switch stage {
+    case .failed: "It will not be tried again."
+    case .delayed:
+      "You need not do anything: it is tried again until\r\n\(retryUntil.map(RFC5322Date.text) ?? "its time is over"); then you will hear of it."
+    case .delivered: "You asked for this confirmation."
+    case .relayed, .expanded: "You asked for this confirmation; whether it was read, or even delivered, is not known here."
+    }
+  }
+
+  /// What the sender can do, by the enhanced code (RFC 3463, 3).
+  private static func advice(_ status: String) -> String? {
+    let numbers = status.split(separator: ".").compactMap { Int($0) }
+    guard numbers.count == 3 else { return nil }
+    switch (numbers[1], numbers[2]) {
+    case (1, 10): return "What to do: this domain takes no mail; find another address."
+    case (1, 2): return "What to do: check the part behind the @ for mistakes."
+    case (1, 0), (1, 1), (1, 3), (1, 6): return "What to do: check the address for mistakes."
+    case (2, 2): return "What to do: the mailbox is full; try again later or reach the person another way."
+    case (2, 3), (3, 4): return "What to do: send a smaller message."
+    case (4, 6): return "What to do: tell the recipient's postmaster; mail goes in circles there."
+    case (4, _): return "What to do: try again later, or reach the person another way."
+    case (6, _): return "What to do: send it as plain text; the recipient's host can't take it as it is."
+    case (7, _): return "What to do: it was refused by policy; ask the recipient or their postmaster."
+    default: return nil
+    }
+  }
+
+  // MARK: For programs
+
+  /// RFC 3464, 2: fields about the message, then about each recipient.
+  private var report: [UInt8] {
+    var fields = FieldWriter()
+    if let envelopeID { fields.add("Original-Envelope-Id", Self.printable(envelopeID)) }
+    fields.add("Reporting-MTA", "dns; \(hostname)")
+    fields.add("Arrival-Date", RFC5322Date.text(arrival))
+    for recipient in recipients {
+      fields.endGroup()
+      if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.printable(original)) }
+      fields.add(
+        "Final-Recipient", "\(recipient.address.needsUTF8 ? "utf-8" : "rfc822"); \(Self.printable(recipient.address.wire))")
+      fields.add("Action", stage.rawValue)
+      fields.add("Status", recipient.status)
+      if let host = recipient.remoteHost { fields.add("Remote-MTA", "dns; \(host)") }
+      if let diagnostic = recipient.diagnostic { fields.add("Diagnostic-Code", "smtp; \(Self.ascii(diagnostic))") }
+      fields.add("Last-Attempt-Date", RFC5322Date.text(date))
+      if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", RFC5322Date.text(retryUntil)) }
+    }
+    return fields.bytes
+  }
+
+  /// Without control characters.
+  private static func printable(_ text: String) -> String { String.escaped(text.utf8, limit: 2_000) }
+
+  private static func ascii(_ text: String) -> String {
+    String(decoding: printable(text).utf8.map { $0 < 0x80 ? $0 : 0x3F }, as: UTF8.self)
+  }
+
+  /// Lines of at most 72 characters, broken at spaces where there are some.
+  private static func wrapped(_ text: String) -> [String] {
+    var lines: [String] = []
+    var line = ""
+    for word in text.split(separator: " ") {
+      var word = word
+      if !line.isEmpty, line.count + 1 + word.count > 72 {
+        lines.append(line)
+        line = ""
+      }
+      while word.count > 200 {
+        lines.append(String(word.prefix(200)))
+        word = word.dropFirst(200)
+      }
+      line += line.isEmpty ? word : " " + word
+    }
+    return line.isEmpty ? lines : lines + [line]
+  }
+}
+
+/// Writes header fields, long ones folded at spaces (RFC 5322, 2.1.1 and 2.2.3).
+struct FieldWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func add(_ name: String, _ value: String) {
+    var line = name + ":"
+    for word in value.split(separator: " ", omittingEmptySubsequences: true) {
+      if line.utf8.count + 1 + word.utf8.count > 78, line.utf8.count > name.utf8.count + 1 {
+        bytes += Array((line + "\r\n").utf8)
+        line = ""
+      }
+      line += " " + word
+    }
+    bytes += Array((line + "\r\n").utf8)
+  }
+
+  /// An empty line between groups (RFC 3464, 2.1).
+  mutating func endGroup() { bytes += [0x0D, 0x0A] }
+}
+
+/// Where a message's header ends.
+enum MessageHead {
+  /// Octets of the header with its last CRLF, without the empty line; all of it if there is no empty line.
+  static func length(of message: [UInt8]) -> Int {
+    var index = 0
+    while index + 1 < message.count {
+      if message[index] == 0x0D, message[index + 1] == 0x0A {
+        if index == 0 { return 0 }
+        if index + 3 < message.count, message[index + 2] == 0x0D, message[index + 3] == 0x0A { return index + 2 }
+      }
+      index += 1
+    }
+    return message.count
+  }
+}
+
+/// A date as header fields write it (RFC 5322, 3.3), in UTC.
+enum RFC5322Date {
+  private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+  private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+
+  static func text(_ time: Timestamp) -> String {
+    // Years 1970 to 9999; what lies outside is held at the ends.
+    let seconds = min(max(time.seconds, 0), 253_402_300_799)
+    let days = seconds / 86_400
+    let second = seconds % 86_400
+    // Days since 1 March of year 0, so that the leap day comes last in its year.
+    let shifted = days + 719_468
+    let era = shifted / 146_097
+    let dayOfEra = shifted % 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
+    let clock = [second / 3_600, second / 60 % 60, second % 60].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
+    return "\(weekdays[Int(days % 7)]), \(day) \(months[Int(month - 1)]) \(year) \(clock) +0000"
+  }
+}

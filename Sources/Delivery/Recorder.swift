@@ -1,0 +1,50 @@
+import MailModel
+import MailStore
+
+/// Gathers outcomes and hands them to the store together, lazily: they ride in its next group.
+///
+/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+final class Recorder: @unchecked Sendable {
+  /// Outcomes kept while the store fails; beyond, the oldest are forgotten: their recipients are tried again when the lease ends.
+  static let limit = 100_000
+
+  private let store: any QueueStore
+  private var pending: [OutcomeRecord] = []
+  private var isRecording = false
+  /// The last hand-over failed; the scheduler's timer tries again.
+  private(set) var isFailing = false
+  /// Told which recipients have been recorded.
+  var recorded: (([OutcomeRecord]) -> Void)?
+
+  init(store: any QueueStore) { self.store = store }
+
+  var hasPending: Bool { !pending.isEmpty }
+
+  func add(_ record: OutcomeRecord) { pending.append(record) }
+
+  /// Hands over what there is. Who comes while another is at it leaves it to them.
+  func flush() async {
+    guard !isRecording else { return }
+    isRecording = true
+    while !pending.isEmpty {
+      let batch = pending
+      pending = []
+      do throws(StoreError) {
+        try await store.record(batch, .lazily)
+        isFailing = false
+        recorded?(batch)
+      } catch {
+        isFailing = true
+        pending = Array((batch + pending).suffix(Self.limit))
+        break
+      }
+    }
+    isRecording = false
+  }
+
+  /// Records and waits for the sync.
+  func recordDurably(_ records: [OutcomeRecord]) async throws(StoreError) {
+    try await store.record(records, .durably)
+    recorded?(records)
+  }
+}

@@ -1,0 +1,78 @@
+import MailModel
+import MailStore
+import Outside
+
+/// From the store: what is due is leased and taken in hand.
+extension Scheduler {
+  /// The longest sleep: a clock that jumps, or a store that changes behind our back, is noticed then. 60 s.
+  private static let longestSleep = Duration.seconds(60)
+
+  /// Leases what is due, as long as there is some and memory for it. At most one at a time.
+  func claim() {
+    guard !isStopping else { return }
+    guard !isClaiming else {
+      claimsAgain = true
+      return
+    }
+    isClaiming = true
+    services.spawn { [self] in
+      await claimAll()
+      isClaiming = false
+      if claimsAgain, jobs < settings.limits.jobs { claim() }
+    }
+  }
+
+  private func claimAll() async {
+    claimsAgain = false
+    await recorder.flush()
+    var failedToClaim = false
+    while !isStopping {
+      guard jobs < settings.limits.jobs else {
+        // The end of a worker claims on.
+        claimsAgain = true
+        return wake(after: .seconds(1))
+      }
+      let now = services.clock.now()
+      do throws(StoreError) {
+        let messages = try await services.store.claimDue(
+          now: now, limit: settings.limits.claim, leaseEnd: now.advanced(by: settings.times.lease))
+        for message in messages { take(message, bytes: nil, isFresh: false) }
+        let count = messages.reduce(0) { $0 + $1.entries.count }
+        if count < settings.limits.claim { break }
+      } catch {
+        failedToClaim = true
+        break
+      }
+    }
+    await recorder.flush()
+    if failedToClaim || recorder.isFailing { return wake(after: .seconds(5)) }
+    do throws(StoreError) {
+      guard let next = try await services.store.nextDue() else { return wake(after: Self.longestSleep) }
+      wake(at: next)
+    } catch {
+      wake(after: .seconds(5))
+    }
+  }
+
+  /// Looks at the queue at `time`, or within a minute.
+  func wake(at time: Timestamp) {
+    let pause = time.since(services.clock.now())
+    // Not more often than each 50 ms: what is due together is claimed together.
+    wake(after: min(max(pause, .milliseconds(50)), Self.longestSleep))
+  }
+
+  private func wake(after pause: Duration) {
+    let at = services.clock.monotonic().advanced(by: pause)
+    // A sleeper that wakes a little later will do.
+    guard at.advanced(by: .milliseconds(50)) < wakeAt, !isStopping else { return }
+    wakeAt = at
+    wakes &+= 1
+    let mine = wakes
+    services.spawn { [self] in
+      await services.sleeper.sleep(until: at)
+      guard mine == wakes else { return }
+      wakeAt = .never
+      claim()
+    }
+  }
+}

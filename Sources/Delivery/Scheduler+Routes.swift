@@ -1,0 +1,203 @@
+import Bytes
+import MailModel
+import Outside
+import Routing
+
+/// From a job to the pool that carries it.
+extension Scheduler {
+  func dispatch(_ job: Job, isFresh: Bool) {
+    if job.group == Self.localDestination {
+      services.spawn { [self] in await deliverLocally(job) }
+      return
+    }
+    let now = services.clock.monotonic()
+    if let decision = routes.decision(for: job.group, at: now) { return follow(decision, job, isFresh: isFresh) }
+    if unrouted[job.group] != nil {
+      unrouted[job.group]?.append(job)
+      return
+    }
+    unrouted[job.group] = [job]
+    services.spawn { [self] in
+      let decision = await services.router.route(job.group)
+      routes.keep(decision, for: job.group, at: services.clock.monotonic(), limit: settings.limits.destinations)
+      let waiting = unrouted.removeValue(forKey: job.group) ?? []
+      for job in waiting { follow(decision, job, isFresh: isFresh) }
+      await recorder.flush()
+    }
+  }
+
+  private func follow(_ decision: RouteDecision, _ job: Job, isFresh: Bool) {
+    switch decision {
+    case .route(var route):
+      job.routeDetails = Self.details(route.evidence)
+      if job.message.envelope.requiresTLS {
+        // RFC 8689, 4.2.1: the host's name must be sure, and its certificate show it.
+        guard
+          route.evidence.source.hasPrefix("route ") || route.evidence.source.hasPrefix("rerouted ")
+            || route.evidence.security == .secure
+        else {
+          return refuse(
+            job, DeliveryProblem("550 5.7.30 The sender requires TLS, and the domain's MX records are not signed (REQUIRETLS)"))
+        }
+        route.tls = .verified
+        route.key += "#verified"
+      }
+      enqueue(job, pool(for: route), isFresh: isFresh)
+    case .transient(let reason, let evidence):
+      job.routeDetails = Self.details(evidence)
+      postpone(job, DeliveryProblem(reason))
+    case .permanent(let reason, let evidence):
+      job.routeDetails = Self.details(evidence)
+      refuse(job, DeliveryProblem(reason))
+    }
+  }
+
+  static func details(_ evidence: RouteEvidence) -> [TraceEvent.Detail] {
+    var result: [TraceEvent.Detail] = [.init("route", evidence.source)]
+    if !evidence.records.isEmpty {
+      result.append(.init("dns", evidence.records.joined(separator: "; ")))
+      result.append(.init("dnssec", "\(evidence.security)"))
+      result.append(.init("ttl", "\(evidence.timeToLive)"))
+    }
+    return result
+  }
+
+  private func pool(for route: Route) -> DestinationPool {
+    let now = services.clock.monotonic()
+    if let found = pools[route.key] {
+      found.route = route
+      found.lastUsed = now
+      return found
+    }
+    if pools.count >= settings.limits.destinations { forgetPools() }
+    let made = DestinationPool(key: route.key, route: route, limits: settings.limits, times: settings.times, now: now)
+    pools[route.key] = made
+    poolOrder.append(made)
+    return made
+  }
+
+  /// Forgets pools that carry nothing, the longest unused half of them.
+  private func forgetPools() {
+    let unused = poolOrder.filter(\.isUnused).sorted { ($0.lastUsed, $0.key) < ($1.lastUsed, $1.key) }
+    for pool in unused.prefix(max(unused.count / 2, 1)) { pools[pool.key] = nil }
+    poolOrder.removeAll { pools[$0.key] == nil }
+  }
+
+  private func enqueue(_ job: Job, _ pool: DestinationPool, isFresh: Bool) {
+    let now = services.clock.monotonic()
+    if pool.isClosed(at: now), let problem = pool.lastProblem { return postpone(job, problem, isSkipped: true) }
+    // A destination that failed last may not fill the memory with what was claimed for it.
+    let limit = pool.isSuspect && !isFresh ? min(20, settings.limits.jobsPerDestination) : settings.limits.jobsPerDestination
+    guard pool.count < limit else { return giveBack(job, after: .seconds(60)) }
+    pool.append(job)
+    serve(pool)
+  }
+
+  // MARK: Connections
+
+  /// Sees to it that what waits in `pool` is carried: by an idle connection, or another one if that helps and may be.
+  func serve(_ pool: DestinationPool) {
+    guard !isStopping, pool.count > 0 else { return }
+    if pool.wakeIdle() { return }
+    guard pool.wantsWorker(at: services.clock.monotonic()) else { return }
+    guard mayConnect(pool) else {
+      if !pool.isWaiting {
+        pool.isWaiting = true
+        waitingPools.append(pool)
+      }
+      // A connection that rests elsewhere gives way.
+      for other in poolOrder where other !== pool && other.idleCount > 0 && other.count == 0 {
+        other.dismissIdle()
+        break
+      }
+      return
+    }
+    beginWorker(pool)
+  }
+
+  private func mayConnect(_ pool: DestinationPool) -> Bool {
+    let limit = max(settings.limits.connections, 1)
+    guard connections < limit else { return false }
+    // When half are in use, who has not shown that it takes mail gets one.
+    if !pool.isProven, pool.workers > 0, connections.addedClamped(connections) >= limit { return false }
+    return !pool.isSuspect || suspectConnections * 100 < max(settings.limits.connections, 1) * settings.limits.suspectShare
+  }
+
+  private func beginWorker(_ pool: DestinationPool) {
+    connections += 1
+    let isSuspect = pool.isSuspect
+    if isSuspect { suspectConnections += 1 }
+    pool.workerBegan()
+    let worker = Worker(pool: pool, scheduler: self, isSuspect: isSuspect)
+    services.spawn { await worker.run() }
+  }
+
+  func workerEnded(_ pool: DestinationPool, wasSuspect: Bool) {
+    connections -= 1
+    if wasSuspect { suspectConnections -= 1 }
+    pool.workerEnded()
+    serve(pool)
+    // Whoever waits longest comes next; those that still may not stay in line.
+    var stay: [DestinationPool] = []
+    let waiting = waitingPools
+    waitingPools = []
+    for (index, next) in waiting.enumerated() {
+      guard connections < max(settings.limits.connections, 1) else {
+        stay += waiting[index...]
+        break
+      }
+      guard next.count > 0 else {
+        next.isWaiting = false
+        continue
+      }
+      if mayConnect(next), next.wantsWorker(at: services.clock.monotonic()) {
+        next.isWaiting = false
+        beginWorker(next)
+      } else if next.isSuspect {
+        stay.append(next)
+      } else {
+        next.isWaiting = false
+      }
+    }
+    waitingPools = stay + waitingPools
+    if jobs < settings.limits.jobs / 2, claimsAgain { claim() }
+  }
+
+  /// Hosts by preference, equals in random order each time (RFC 5321, 5.1).
+  func inRandomOrder(_ hosts: [Route.Host]) -> [Route.Host] {
+    guard hosts.count > 1 else { return hosts }
+    let ranked = hosts.map { (host: $0, rank: services.random.next()) }
+    return ranked.sorted { ($0.host.preference, $0.rank, $0.host.name) < ($1.host.preference, $1.rank, $1.host.name) }.map(\.host)
+  }
+
+  func rememberNoChunking(_ host: Route.Host) {
+    let now = services.clock.monotonic()
+    noChunking.mark(host.name, until: now.advanced(by: .seconds(86_400)), now: now)
+  }
+}
+
+/// Decisions kept for their records' time to live. Bounded.
+struct RouteCache {
+  private var decisions: [String: (decision: RouteDecision, until: MonotonicInstant)] = [:]
+
+  func decision(for group: String, at now: MonotonicInstant) -> RouteDecision? {
+    guard let found = decisions[group], now < found.until else { return nil }
+    return found.decision
+  }
+
+  mutating func keep(_ decision: RouteDecision, for group: String, at now: MonotonicInstant, limit: Int) {
+    if decisions.count >= max(limit, 1) {
+      decisions = decisions.filter { $0.value.until > now }
+      if decisions.count >= max(limit, 1) { decisions = [:] }
+    }
+    let seconds: UInt32
+    switch decision {
+    case .route(let route): seconds = route.evidence.timeToLive
+    // Failures are the resolver's to remember; this only spares a burst of messages to one domain.
+    case .transient, .permanent: seconds = 5
+    }
+    decisions[group] = (decision, now.advanced(by: .seconds(Int64(seconds))))
+  }
+
+  mutating func removeAll() { decisions = [:] }
+}

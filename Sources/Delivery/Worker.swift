@@ -1,0 +1,133 @@
+import InternetMessage
+import MailModel
+import MailStore
+import NIOCore
+import Outside
+import Routing
+import SMTP
+
+/// One connection's worth of delivery: takes jobs of its pool, connects, and stays while there is work. One task each.
+///
+/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+final class Worker: @unchecked Sendable {
+  private let pool: DestinationPool
+  private let scheduler: Scheduler
+  private var transport: Transport?
+  /// Jobs given to the conversation and not completed, oldest first; at most two.
+  private var underWay: [Job] = []
+  private var mustQuit = false
+
+  /// The pool was suspect when this began.
+  private let isSuspect: Bool
+
+  init(pool: DestinationPool, scheduler: Scheduler, isSuspect: Bool) {
+    self.pool = pool
+    self.isSuspect = isSuspect
+    self.scheduler = scheduler
+  }
+
+  /// There is work, or the connection's place is wanted.
+  func wake(quitting: Bool = false) {
+    if quitting { mustQuit = true }
+    transport?.connection.interrupt()
+  }
+
+  func run() async {
+    while !mustQuit, !scheduler.isStopping, let job = pool.take() {
+      switch await Opening(pool: pool, scheduler: scheduler, job: job).run() {
+      case .success(let transport):
+        self.transport = transport
+        await converse(transport, first: job)
+        self.transport = nil
+      case .failure(let attempt):
+        // Not tried, since the server is stopping: back to the queue as it was.
+        if attempt.problems.isEmpty, scheduler.isStopping {
+          scheduler.giveBack(job, after: .zero)
+        } else {
+          scheduler.hostFailed(pool, attempt.problem, job)
+        }
+      }
+    }
+    await scheduler.recorder.flush()
+    scheduler.workerEnded(pool, wasSuspect: isSuspect)
+  }
+
+  private func converse(_ transport: Transport, first: Job) async {
+    await start(first, transport)
+    while true {
+      if transport.client.canStart, !isRetiring(transport), let next = pool.take() {
+        await start(next, transport)
+        continue
+      }
+      switch await transport.advance() {
+      case .sendBody(let id, let framing): await sendBody(id, framing, transport)
+      case .completed(let result): completed(result, transport)
+      case .ready:
+        let isDone = transport.client.isExhausted || isRetiring(transport)
+        let mayStay = isDone ? false : await rest(transport)
+        if !mayStay { transport.quit() }
+      case .ended(let failure): return ended(failure, transport)
+      }
+    }
+  }
+
+  private func isRetiring(_ transport: Transport) -> Bool {
+    mustQuit || scheduler.isStopping || transport.client.started >= UInt64(max(scheduler.settings.limits.messagesPerConnection, 1))
+  }
+
+  /// Waits for another job; false when the connection is to be closed.
+  private func rest(_ transport: Transport) async -> Bool {
+    let clock = scheduler.services.clock
+    let deadline = clock.monotonic().advanced(by: scheduler.settings.times.idle)
+    while pool.count == 0, !isRetiring(transport), clock.monotonic() < deadline {
+      pool.rest(self)
+      let isAlive = await transport.rest(until: deadline)
+      pool.stopResting(self)
+      // A connection that broke is seen by the next step.
+      if !isAlive { return true }
+    }
+    return pool.count > 0 && !isRetiring(transport)
+  }
+
+  private func start(_ job: Job, _ transport: Transport) async {
+    if job.sevenBit == nil, transport.client.plan(for: job.transaction) == .needsSevenBit {
+      job.sevenBit = await scheduler.sevenBit(job)
+    }
+    underWay.append(job)
+    transport.start(job.transaction)
+  }
+
+  private func sendBody(_ id: UInt64, _ framing: SMTPBodyFraming, _ transport: Transport) async {
+    guard let job = underWay.first(where: { $0.id == id }) else { return transport.connection.abort() }
+    if let bytes = job.sevenBit ?? job.hand.bytes {
+      await transport.send(bytes, framing)
+    } else {
+      let store = scheduler.services.store
+      let body = job.message.body
+      await transport.send(job.message.size, framing, page: scheduler.settings.limits.page) { (range) async throws(StoreError) in
+        try await store.read(body, range: range)
+      }
+    }
+  }
+
+  private func completed(_ result: SMTPTransactionResult, _ transport: Transport) {
+    guard let index = underWay.firstIndex(where: { $0.id == result.id }) else { return }
+    let job = underWay.remove(at: index)
+    guard let failure = transport.client.failure else { return scheduler.finished(job, result, over: transport, in: pool) }
+    let problem = DeliveryProblem(failure, host: transport.host.name, endpoint: transport.endpoint)
+    let nothingTried = result.recipients.allSatisfy { $0 == .notTried }
+    if nothingTried, transport.transactions <= 1 {
+      // A fresh connection that did not even get to its first message: not to be tried at once again.
+      scheduler.hostFailed(pool, problem, job)
+    } else {
+      scheduler.finished(job, result, over: transport, in: pool)
+      if !nothingTried, failure.stage != .body { scheduler.connectionFailed(pool, problem) }
+    }
+  }
+
+  private func ended(_ failure: SMTPClientFailure?, _ transport: Transport) {
+    for job in underWay { scheduler.putBack(job, pool) }
+    underWay = []
+    if transport.client.chunkingRefused { scheduler.rememberNoChunking(transport.host) }
+  }
+}

@@ -1,0 +1,253 @@
+import InternetMessage
+import MailModel
+import NIOCore
+import Outside
+import Testing
+
+@testable import Delivery
+
+@Suite struct NotificationTests {
+  static let route = [("*", "smtp://192.0.2.1:2600")]
+  static let refusing: @Sendable (inout FakeHost.Script) -> Void = { $0.replies = [("RCPT", "550 5.1.1 No such user")] }
+
+  @Test("the sender is told before the queue lets go, and the trace says by which message")
+  func failure() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    let message = rig.message(to: ["bob@d.test"]) { $0.envelopeID = "ref 7" }
+    rig.submit(message)
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.map(\.recipient.wire) == ["alice@own.test"])
+    #expect(rig.sink.all[0].envelope.reversePath == nil)
+    #expect(rig.queue.state.withLock { $0.durable.count } == 1)
+    #expect(rig.trace(of: message).map(\.kind) == [.attempted, .notified, .bounced])
+    #expect(rig.sink.text(0).contains("Original-Envelope-Id: ref 7\r\n"))
+    #expect(rig.sink.text(0).contains("Content-Type: message/rfc822\r\n\r\nSubject: hello\r\n\r\nHello."))
+  }
+
+  @Test("a notification that can't be stored keeps the recipient in the queue")
+  func failingSink() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    rig.start()
+    rig.sink.fails.withLock { $0 = true }
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(10))
+    #expect(rig.outcomes(of: message).map(\.isTransient) == [true])
+    rig.sink.fails.withLock { $0 = false }
+    rig.run(.seconds(400))
+    #expect(rig.outcomes(of: message).last?.isPermanent == true)
+    #expect(rig.sink.all.count == 1)
+  }
+
+  @Test("a null path hears nothing; our own notification that fails goes to the postmaster, once")
+  func nullPath() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    let foreign = rig.message(to: ["bob@d.test"], from: nil, notify: [.success, .failure, .delay])
+    rig.submit(foreign)
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.isEmpty)
+    #expect(rig.trace(of: foreign).last?.kind == .discarded)
+
+    rig.submit(rig.message(to: ["bob@d.test"]))
+    rig.run(.seconds(1))
+    let ours = try #require(rig.sink.all.first)
+    rig.submit(rig.message(to: ["alice@own.test"], from: nil) { $0 = ours.envelope })
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.count == 2)
+    #expect(rig.sink.all[1].recipient.localPart == "postmaster" && rig.sink.all[1].envelope.reversePath == nil)
+    rig.submit(rig.message(to: ["postmaster@own.test"], from: nil) { $0 = rig.sink.all[1].envelope })
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.count == 2)
+  }
+
+  @Test("NOTIFY decides who hears of failures", arguments: [([.never], 0), ([.success], 0), ([.failure], 1), ([], 1)] as [(NotificationRequest.Notify, Int)])
+  func notify(_ notify: NotificationRequest.Notify, _ count: Int) throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    let message = rig.message(to: ["bob@d.test"], notify: notify)
+    rig.submit(message)
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.count == count)
+    #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
+  }
+
+  @Test("failures of several destinations come in one notification")
+  func gathered() throws {
+    let rig = try Rig(routes: [("d.test", "smtp://192.0.2.1"), ("e.test", "smtp://192.0.2.2"), ("f.test", "smtp://192.0.2.3")])
+    for index in 1...2 { _ = rig.host("192.0.2.\(index):25", Self.refusing) }
+    _ = rig.host("192.0.2.3:25") { $0.delay = .seconds(2) }
+    rig.submit(rig.message(to: ["bob@d.test", "bob@e.test", "bob@f.test"]))
+    rig.run(.seconds(60))
+    #expect(rig.sink.all.count == 1)
+    #expect(rig.sink.text(0).contains("bob@d.test") && rig.sink.text(0).contains("bob@e.test"))
+  }
+
+  @Test("a delay is told once, after the time set for it")
+  func delay() throws {
+    let rig = try Rig(routes: Self.route)
+    rig.start()
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(13_000))
+    #expect(rig.sink.all.isEmpty)
+    rig.run(.seconds(100_000))
+    #expect(rig.sink.all.map(\.stage) == [.delayed])
+    #expect(rig.sink.text(0).contains("Action: delayed\r\nStatus: 4.4.1\r\n"))
+    #expect(rig.sink.text(0).contains("Will-Retry-Until:"))
+    #expect(rig.trace(of: message).filter { $0.kind == .notified }.count == 1)
+  }
+
+  @Test("at the end of its lifetime a message is returned with the last reason")
+  func expiry() throws {
+    let rig = try Rig(routes: Self.route) { $0.retry.delayNotice = .zero }
+    rig.start()
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(431_000))
+    #expect(rig.queue.left == 1)
+    rig.run(.seconds(2_000))
+    #expect(rig.queue.left == 0)
+    let last = try #require(rig.outcomes(of: message).last)
+    #expect(last.reason.hasPrefix("550 5.4.7 Not delivered in 5 days; last: 451 4.4.1"))
+    #expect(rig.sink.all.map(\.stage) == [.failed])
+    // 5, 10, 20, ... minutes, then every 4 hours: some forty attempts in five days.
+    #expect((30...45).contains(rig.outcomes(of: message).count))
+  }
+
+  @Test("success is confirmed by us where the next host does not, and LMTP is final", arguments: ["smtp", "lmtp", "dsn"])
+  func success(_ kind: String) throws {
+    let rig = try Rig(routes: [("*", "\(kind == "lmtp" ? "lmtp" : "smtp")://192.0.2.1:2600")])
+    let host = rig.host("192.0.2.1:2600") {
+      $0.isLMTP = kind == "lmtp"
+      if kind == "dsn" { $0.keywords = ["PIPELINING", "DSN"] }
+    }
+    rig.submit(rig.message(to: ["bob@d.test"], notify: [.success]))
+    rig.run(.seconds(1))
+    if kind == "dsn" {
+      #expect(rig.sink.all.isEmpty)
+      #expect(host.commands.contains("RCPT TO:<bob@d.test> NOTIFY=SUCCESS"))
+    } else {
+      #expect(rig.sink.all.map(\.stage) == [kind == "lmtp" ? .delivered : .relayed])
+      #expect(rig.sink.text(0).contains("Action: \(kind == "lmtp" ? "delivered" : "relayed")\r\nStatus: 2.0.0\r\n"))
+      #expect(rig.sink.text(0).contains("Content-Type: text/rfc822-headers\r\n\r\nSubject: hello\r\n"))
+    }
+  }
+
+  @Test("notifications to one domain are spread over time")
+  func pace() {
+    var pace = NotificationPace(perHour: 2, domains: 10)
+    let now = Timestamp(seconds: 1_000_000)
+    let times = (0..<5).map { _ in pace.next(for: "d.test", now: now).since(now) }
+    #expect(times == [.zero, .zero, .seconds(3_600), .seconds(3_600), .seconds(7_200)])
+    #expect(pace.next(for: "e.test", now: now) == now)
+  }
+
+  @Test("a report reads as RFC 3464 and people want it")
+  func golden() throws {
+    let text = NotificationText(
+      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 65_536), to: Rig.address("alice@own.test"),
+      date: Timestamp(seconds: 1_767_225_600), boundary: "b", subject: QueueID(rawValue: 131_072),
+      arrival: Timestamp(seconds: 1_767_225_500), envelopeID: "E1",
+      recipients: [
+        .init(
+          address: Rig.address("bob@d.test"), originalRecipient: "rfc822;robert@d.test", status: "5.1.1",
+          explanation: "mx.d.test [192.0.2.1:25] said: 550 5.1.1 No such user (in reply to RCPT TO)",
+          diagnostic: "550 5.1.1 No such user", remoteHost: "mx.d.test")
+      ], original: Array("Subject: hi\r\n".utf8), isWhole: false, isDoubleBounce: false)
+    let expected = """
+      From: Mail Delivery System <postmaster@mx.own.test>
+      To: <alice@own.test>
+      Subject: Your message could not be delivered
+      Date: Thu, 1 Jan 2026 00:00:00 +0000
+      Message-ID: <\(QueueID(rawValue: 65_536))@mx.own.test>
+      Auto-Submitted: auto-replied
+      MIME-Version: 1.0
+      Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+      --b
+      Content-Type: text/plain; charset=utf-8
+
+      This is the mail system at mx.own.test.
+
+      Your message, which arrived here on
+      Wed, 31 Dec 2025 23:58:20 +0000, could not be delivered to:
+
+        bob@d.test
+          mx.d.test [192.0.2.1:25] said: 550 5.1.1 No such user (in reply to RCPT
+          TO)
+          What to do: check the address for mistakes.
+
+      It will not be tried again.
+      The technical details follow. The message is known here as \(QueueID(rawValue: 131_072)).
+      --b
+      Content-Type: message/delivery-status
+
+      Original-Envelope-Id: E1
+      Reporting-MTA: dns; mx.own.test
+      Arrival-Date: Wed, 31 Dec 2025 23:58:20 +0000
+
+      Original-Recipient: rfc822;robert@d.test
+      Final-Recipient: rfc822; bob@d.test
+      Action: failed
+      Status: 5.1.1
+      Remote-MTA: dns; mx.d.test
+      Diagnostic-Code: smtp; 550 5.1.1 No such user
+      Last-Attempt-Date: Thu, 1 Jan 2026 00:00:00 +0000
+      --b
+      Content-Type: text/rfc822-headers
+
+      Subject: hi
+      --b--
+
+      """
+    #expect(String(decoding: text.bytes(), as: UTF8.self) == expected.replacing("\n", with: "\r\n"))
+  }
+
+  @Test("a remote's reply can neither forge a field nor break a line")
+  func forging() {
+    let text = NotificationText(
+      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"), date: Timestamp(seconds: 0),
+      boundary: "b", subject: QueueID(rawValue: 2), arrival: Timestamp(seconds: 0), envelopeID: "x\r\nEvil: 1",
+      recipients: [
+        .init(
+          address: Rig.address("a\r\nEvil: 2@d.test"), originalRecipient: "rfc822;\r\n\r\n--b--", status: "5.0.0",
+          explanation: "x\r\n--b--\r\n", diagnostic: "550 \u{0}\r\nEvil: 3", remoteHost: nil)
+      ], original: [], isWhole: false, isDoubleBounce: false)
+    let lines = String(decoding: text.bytes(), as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
+    #expect(!lines.contains { $0.hasPrefix("Evil") })
+    #expect(lines.filter { $0 == "--b--" }.count == 1)
+  }
+}
+
+@Suite struct BackoffTests {
+  @Test("pauses double up to the longest, a tenth up or down, and end with the lifetime")
+  func pauses() throws {
+    let rig = try Rig()
+    let backoff = Backoff(policy: RetryPolicy())
+    let start = Timestamp(seconds: 1_000_000)
+    for (failures, minutes) in [(1, 5), (2, 10), (3, 20), (6, 160), (7, 240), (40, 240)] as [(UInt32, Int64)] {
+      for _ in 0..<100 {
+        let next = try #require(backoff.next(failures: failures, received: start, now: start, random: rig.executor.random))
+        let pause = next.since(start).components.seconds
+        #expect(pause >= minutes * 54 && pause <= minutes * 66)
+      }
+    }
+    let late = start.advanced(by: .seconds(431_999))
+    #expect(backoff.next(failures: 9, received: start, now: late, random: rig.executor.random) == start.advanced(by: .seconds(432_000)))
+    #expect(backoff.next(failures: 9, received: start, now: start.advanced(by: .seconds(432_000)), random: rig.executor.random) == nil)
+  }
+
+  @Test("a clock that jumps ten years returns nothing that was tried only once, and overflows nothing")
+  func jump() throws {
+    let rig = try Rig()
+    let backoff = Backoff(policy: RetryPolicy())
+    let start = Timestamp(seconds: 1_000_000)
+    let later = start.advanced(by: .seconds(315_360_000))
+    #expect(try #require(backoff.next(failures: 1, received: start, now: later, random: rig.executor.random)) > later)
+    #expect(backoff.next(failures: .max, received: later, now: start, random: rig.executor.random) != nil)
+    #expect(backoff.next(failures: 1, received: .init(microseconds: .max), now: .init(microseconds: .max), random: rig.executor.random) != nil)
+  }
+}
