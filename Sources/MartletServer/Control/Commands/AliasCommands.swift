@@ -18,6 +18,7 @@ public struct AddAlias: AdminCommand {
   }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
+    if address.hasPrefix("@") { return try await setCatchAll(context) }
     let given = try context.address(address)
     let address = EmailAddress(localPart: given.localPart.lowercased(), domain: given.domain)
     var list: [EmailAddress] = []
@@ -41,6 +42,19 @@ public struct AddAlias: AdminCommand {
     try await context.say("added \(address.wire) -> \(list.map(\.wire).joined(separator: ", "))")
   }
 
+  /// `@example.org` stands for all unknown names of the domain: its catch-all.
+  private func setCatchAll(_ context: AdminContext) async throws(AdminFailure) {
+    let name = try DomainWords.name(String(address.dropFirst()))
+    guard targets.count == 1, let target = targets.first, !target.contains(",") else {
+      throw AdminFailure("a catch-all has one target; it may be an alias for several", exitCode: 64)
+    }
+    let domain = try await context.directory().domains.first { $0.name == name }
+    if !replaces, let present = domain?.catchAll {
+      throw AdminFailure("unknown names of \(name) go to \(present.wire) already; --replace gives them this target")
+    }
+    try await UpdateDomain(name: name, quota: nil, catchAll: target).run(context)
+  }
+
   /// Refuses an alias that would lead back to itself; the targets that can't take mail.
   private func check(_ alias: Alias, _ contents: DirectoryContents, _ context: AdminContext) throws(AdminFailure) -> [EmailAddress]
   {
@@ -51,7 +65,7 @@ public struct AddAlias: AdminCommand {
     switch snapshot.resolve(alias.address) {
     case .loop:
       throw AdminFailure(
-        "\(alias.address.wire) would lead back to itself, or through more than \(context.configuration.directory.aliasDepth) aliases"
+        "\(alias.address.wire) would be a loop: it leads back to itself, or through more than \(context.configuration.directory.aliasDepth) aliases"
       )
     case .tooManyTargets:
       throw AdminFailure(
@@ -69,6 +83,9 @@ public struct RemoveAlias: AdminCommand {
   public init(address: String) { self.address = address }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
+    if address.hasPrefix("@") {
+      return try await UpdateDomain(name: String(address.dropFirst()), quota: nil, catchAll: "").run(context)
+    }
     let key = try context.address(address).lookupKey
     guard let alias = try await context.directory().aliases.first(where: { $0.address.lookupKey == key }) else {
       throw AdminFailure("no such alias: \(address)")
@@ -96,8 +113,14 @@ public struct ListAliases: AdminCommand {
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
     let wanted = if let domain { try DomainWords.name(domain) } else { nil as String? }
-    let rows = try await context.directory().aliases.filter { wanted == nil || $0.address.domain == wanted }
-      .map { Row(address: $0.address.wire, targets: $0.targets.map(\.wire)) }.sorted { $0.address < $1.address }
+    let contents = try await context.directory()
+    let catchAlls = contents.domains.compactMap { domain in
+      wanted == nil || domain.name == wanted ? domain.catchAll.map { Row(address: "@" + domain.name, targets: [$0.wire]) } : nil
+    }
+    let rows =
+      (catchAlls
+      + contents.aliases.filter { wanted == nil || $0.address.domain == wanted }
+      .map { Row(address: $0.address.wire, targets: $0.targets.map(\.wire)) }).sorted { $0.address < $1.address }
     if isJSON { return try await context.sayJSON(rows) }
     var table = TextTable(("ALIAS", .left), ("TARGETS", .left))
     for row in rows { table.add(row.address, row.targets.joined(separator: ", ")) }
