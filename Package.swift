@@ -125,7 +125,9 @@ let package = Package(
         "Sessions", "SMTP", "MailModel", "InternetMessage", "MailStore", "Configuration", "Reception", "Identity", "Routing",
         "Overload", "Outside", "MartletSimulation", nio,
       ]),
-    .testTarget(name: "MartletServerTests", dependencies: ["MartletServer", "Outside", "Bytes", "Configuration", nio, posix]),
+    .testTarget(
+      name: "MartletServerTests",
+      dependencies: ["MartletServer", "Outside", "Bytes", "InternetMessage", "MailModel", "MailStore", "Configuration", nio, posix, log]),
     .testTarget(
       name: "SimulationTests", dependencies: ["MartletSimulation", "MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "CSQLite", nio]),
   ]

@@ -2,7 +2,6 @@ import ArgumentParser
 import MartletServer
 
 /// The command line. One subcommand a file; what administrative ones do stands in `MartletServer/Control/Commands`.
-@main
 struct Martlet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martlet", abstract: "A complete mail server.",
@@ -16,4 +15,18 @@ struct Martlet: AsyncParsableCommand {
       ExportGroup.self,
       StoreGroup.self, StatusCommand.self, TraceCommand.self, Demo.self, VersionCommand.self,
     ])
+
+  /// What administrative words mean; the server asks this of what the control socket brings.
+  static let parse: @Sendable ([String]) throws(AdminFailure) -> any AdminCommand = { words throws(AdminFailure) in
+    let parsed: any ParsableCommand
+    do {
+      parsed = try parseAsRoot(words)
+    } catch {
+      throw AdminFailure(message(for: error), exitCode: 64)
+    }
+    guard let subcommand = parsed as? any AdminSubcommand else {
+      throw AdminFailure("the server does not run this command", exitCode: 64)
+    }
+    return try subcommand.command()
+  }
 }

@@ -127,7 +127,8 @@ public struct ConfigurationFile: Sendable {
       }
     }
     if !configuration.log.file.isEmpty, access(Self.folder(of: configuration.log.file), W_OK) != 0 {
-      findings.problems.append(place("log.file") + "\(Self.folder(of: configuration.log.file)): \(String(cString: strerror(errno)))")
+      findings.problems.append(
+        place("log.file") + "\(Self.folder(of: configuration.log.file)): \(String(cString: strerror(errno)))")
     }
     var status = stat()
     if stat(configuration.data, &status) != 0 {

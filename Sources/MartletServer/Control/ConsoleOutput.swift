@@ -10,11 +10,18 @@ import Synchronization
 public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
   private let files: FileSink?
   private let printer: Mutex<ProgressPrinter>
+  private let outputDescriptor: CInt
+  private let errorDescriptor: CInt
 
-  /// - Parameter files: where the command's files go; nil if it makes none.
-  public init(files: FileSink?) {
+  /// - Parameters:
+  ///   - files: where the command's files go; nil if it makes none.
+  ///   - output: the descriptor of standard output, or what stands for it.
+  ///   - error: the same for standard error.
+  public init(files: FileSink?, output: CInt = STDOUT_FILENO, error: CInt = STDERR_FILENO) {
     self.files = files
-    self.printer = Mutex(ProgressPrinter(isTerminal: isatty(STDERR_FILENO) == 1, width: Self.terminalWidth()))
+    self.outputDescriptor = output
+    self.errorDescriptor = error
+    self.printer = Mutex(ProgressPrinter(isTerminal: isatty(error) == 1, width: Self.terminalWidth(error)))
   }
 
   public func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure) { try put(bytes, to: stream) }
@@ -33,8 +40,8 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
   /// Writes at once; a bar that stands on the terminal is wiped first.
   func put(_ bytes: [UInt8], to stream: AdminStream) throws(AdminFailure) {
     let wipe = printer.withLock { $0.wipe() }
-    if !wipe.isEmpty { try Self.writeAll(Array(wipe.utf8), to: STDERR_FILENO) }
-    try Self.writeAll(bytes, to: stream == .output ? STDOUT_FILENO : STDERR_FILENO)
+    if !wipe.isEmpty { try Self.writeAll(Array(wipe.utf8), to: errorDescriptor) }
+    try Self.writeAll(bytes, to: stream == .output ? outputDescriptor : errorDescriptor)
   }
 
   func act(_ action: FileAction) throws(AdminFailure) {
@@ -46,7 +53,7 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
     let text = printer.withLock { $0.text(for: progress, now: SystemClock().monotonic()) }
     guard !text.isEmpty else { return }
     // A terminal that is gone does not stop the work.
-    try? Self.writeAll(Array(text.utf8), to: STDERR_FILENO)
+    try? Self.writeAll(Array(text.utf8), to: errorDescriptor)
   }
 
   static func writeAll(_ bytes: [UInt8], to descriptor: CInt) throws(AdminFailure) {
@@ -61,9 +68,9 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
     }
   }
 
-  private static func terminalWidth() -> Int {
+  private static func terminalWidth(_ descriptor: CInt) -> Int {
     var size = winsize()
-    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
     return Int(size.ws_col)
   }
 }

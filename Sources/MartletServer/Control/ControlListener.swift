@@ -20,6 +20,7 @@ public final class ControlListener: Sendable {
     let socket = try ListeningSocket.bind(.unix(path: path), unixMode: 0o600)
     var options = ListenerOptions(name: "control")
     options.limits.connections = connections
+    options.limits.shutdownTime = .seconds(2)
     let listener = try await Listener.start(on: socket, options: options, loops: loops, logger: log) { connection in
       await service.serve(connection)
     }

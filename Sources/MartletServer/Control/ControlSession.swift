@@ -64,8 +64,13 @@ struct ControlSession {
     }
   }
 
-  private static func shown(_ words: [String]) -> String {
-    words.prefix(20).map { String.escaped($0.utf8, limit: 100) }.joined(separator: " ")
+  /// The words for the log: escaped, without the credentials that a next hop may hold.
+  static func shown(_ words: [String]) -> String {
+    words.prefix(20).map { word in
+      let text = String.escaped(word.utf8, limit: 100)
+      guard let scheme = text.range(of: "://"), let at = text.lastIndex(of: "@"), at >= scheme.upperBound else { return text }
+      return text[..<scheme.upperBound] + "..." + text[at...]
+    }.joined(separator: " ")
   }
 }
 

@@ -40,6 +40,8 @@ struct ProgressPrinter: Sendable {
     let elapsed = now.since(start ?? now)
     let done = max(0, progress.done)
     let total = max(done, progress.total)
+    // Nothing to be counted yet: not worth a line.
+    if total == 0, !progress.isLast { return "" }
     guard isTerminal else {
       let tenth = total == 0 ? 10 : Int64((Double(done) / Double(total) * 10).rounded(.down))
       guard tenth > lastTenth || progress.isLast else { return "" }

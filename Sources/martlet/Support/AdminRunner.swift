@@ -30,31 +30,28 @@ enum AdminRunner {
     let output = ConsoleOutput(files: files)
     // A reader that goes away (`| head`) is told by write, not by a signal.
     signal(SIGPIPE, SIG_IGN)
+    // What is made in the data folder is for its owner alone.
+    umask(0o077)
     let deadline = SystemClock().monotonic().advanced(by: patience)
     while true {
       if let client = try ControlClient(path: configuration.controlSocket) {
         let words = Array(CommandLine.arguments.dropFirst())
         return try client.run(words, input: input, timeZone: TimeZone.current.identifier, output: output)
       }
-      do throws(StoreError) {
-        let store = try await open(configuration)
-        return try await runHere(command, store, configuration, input, output)
-      } catch {
-        guard case .unavailable(let reason) = error, reason.contains("in use"), SystemClock().monotonic() < deadline else {
-          throw AdminFailure(error)
-        }
+      switch await open(configuration) {
+      case .success(let store): return try await runHere(command, store, configuration, input, output)
+      case .failure(.unavailable(let reason)) where reason.contains("in use") && SystemClock().monotonic() < deadline:
         usleep(100_000)
+      case .failure(let error): throw AdminFailure(error)
       }
     }
   }
 
-  private static func open(_ configuration: Configuration) async throws(StoreError) -> SQLiteStore {
+  private static func open(_ configuration: Configuration) async -> Result<SQLiteStore, StoreError> {
     do {
-      return try await StoreOpening.open(configuration)
-    } catch let error as StoreError {
-      throw error
+      return .success(try await StoreOpening.open(configuration))
     } catch {
-      throw .unavailable("\(error)")
+      return .failure(error as? StoreError ?? .unavailable("\(error)"))
     }
   }
 

@@ -2,9 +2,11 @@ import ArgumentParser
 import Configuration
 import MartletServer
 
-extension ByteCount: @retroactive ExpressibleByArgument {
+extension ByteCount: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
+
+extension ExportMaildir.Layout: ExpressibleByArgument {}
 
 /// Options that select what of the queue is meant.
 struct QueueOptions: ParsableArguments {

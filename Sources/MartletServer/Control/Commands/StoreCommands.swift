@@ -68,7 +68,8 @@ public struct CompactStore: AdminCommand {
 
 enum StoreProgress {
   static func shown(_ progress: VerifyProgress) -> AdminProgress {
-    AdminProgress(
-      done: progress.done, total: progress.total, unit: .octets, what: progress.what, isLast: progress.done >= progress.total)
+    let unit: AdminProgress.Unit = progress.what.hasPrefix("octets") ? .octets : .items
+    let isLast = progress.total > 0 && progress.done >= progress.total
+    return AdminProgress(done: progress.done, total: progress.total, unit: unit, what: progress.what, isLast: isLast)
   }
 }
