@@ -67,7 +67,10 @@ let package = Package(
     // Floor 5: conversation meets decision.
     .target(
       name: "Sessions",
-      dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Reception", log]),
+      dependencies: [
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Overload", "Reception",
+        "Delivery", nio, log,
+      ]),
 
     // Floor 6: sockets and threads; or their simulation.
     .target(
@@ -128,7 +131,8 @@ let package = Package(
     .testTarget(
       name: "MartletServerTests",
       dependencies: [
-        "MartletServer", "Outside", "Bytes", "Configuration", nio, posix, .product(name: "NIOEmbedded", package: "swift-nio"),
+        "MartletServer", "Outside", "Bytes", "InternetMessage", "MailModel", "MailStore", "Configuration", nio, posix, log,
+        .product(name: "NIOEmbedded", package: "swift-nio"),
       ]),
     .testTarget(
       name: "SimulationTests",

@@ -161,3 +161,8 @@ extension Configuration {
     return log
   }
 }
+
+extension Configuration {
+  /// The line of a text on which `key` stands (`tls.certificate`, `route[2].password-file`), or of what it stands in; 0 if it does not.
+  public static func line(of key: String, in text: String) -> Int { KeyLines(text).line(of: key) }
+}

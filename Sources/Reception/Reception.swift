@@ -1,1 +1,139 @@
-// Reception
+import Identity
+import InternetMessage
+import MailModel
+import Outside
+import SMTP
+import Synchronization
+
+/// Judges clients, senders, recipients and messages; the only part that decides what comes in.
+///
+/// Promises: a recipient is taken only if it lives here, its domain is relayed by order of the postmaster, or the client's network is
+/// trusted (never an open relay, whatever the address syntax); what is refused is refused before the reply to DATA, so that no notice
+/// has to be sent to somebody who never wrote (no backscatter); every decision carries its reason as data for log and trace.
+///
+/// Limits: `ReceptionPolicy`, and those of the directory. Failure: a decision can't fail; it is a pure function of policy, directory
+/// and what the client said.
+///
+/// RFCs: 5321 (3.3, 3.4, 3.6, 4.4, 4.5.1, 6.3), 3461 (5.2), 3848.
+public final class Reception: Sendable {
+  private let policy: Mutex<ReceptionPolicy>
+  private let directory: DirectoryHolder
+  let clock: any Clock
+
+  public init(policy: ReceptionPolicy, directory: DirectoryHolder, clock: any Clock) {
+    self.policy = Mutex(policy)
+    self.directory = directory
+    self.clock = clock
+  }
+
+  /// Takes another policy for everything judged from now on.
+  public func update(_ policy: ReceptionPolicy) { self.policy.withLock { $0 = policy } }
+
+  // MARK: Clients
+
+  public func client(remote: Endpoint, local: Endpoint) -> Client {
+    policy.withLock { $0.client(remote: remote, local: local) }
+  }
+
+  /// The client that a permitted XCLIENT describes. What it does not say stays.
+  public func client(_ client: Client, taking attributes: XCLIENTAttributes) -> Client {
+    var result = client
+    if let address = attributes.address {
+      result = self.client(remote: .ip(address, port: attributes.port ?? 0), local: client.local)
+      // The peer itself keeps the right to speak for others; whom it speaks for never has it.
+      result.mayUseXCLIENT = client.mayUseXCLIENT
+      result.isProxy = false
+      result.tls = client.tls
+      result.hostName = nil
+    }
+    if let helo = attributes.helo { result.heloName = helo }
+    if let name = attributes.name { result.hostName = name }
+    return result
+  }
+
+  // MARK: Senders and recipients
+
+  public func judge(sender: SMTPSender, from client: Client) -> SMTPVerdict { .accept }
+
+  /// Whether mail for `recipient` is taken from `client`, and where it goes (RFC 5321, 3.3).
+  public func judge(recipient: SMTPRecipient, from client: Client) -> RecipientVerdict {
+    let address = recipient.address
+    switch directory.snapshot.resolve(address) {
+    case .deliverable(let expansion):
+      return .accept(
+        JudgedRecipient(
+          recipient: recipient, local: expansion.local.map { .init(account: $0.account, address: $0.address) },
+          remote: expansion.remote, explanation: expansion.explanation))
+    case .relayDomain:
+      return .accept(JudgedRecipient(recipient: recipient, remote: [address], explanation: "relay domain"))
+    case .unknownDomain:
+      guard client.isTrusted else {
+        return .refuse(Self.relayingDenied(address), reason: "relaying denied")
+      }
+      return .accept(JudgedRecipient(recipient: recipient, remote: [address], explanation: "trusted network"))
+    case .unknownUser:
+      return .refuse(
+        SMTPReply(550, EnhancedStatusCode(.permanent, 1, 1), "<\(address.wire)>: no such user here"), reason: "unknown user")
+    case .disabled:
+      return .refuse(
+        SMTPReply(550, EnhancedStatusCode(.permanent, 2, 1), "<\(address.wire)>: mailbox is disabled"), reason: "account disabled")
+    case .loop:
+      return .refuse(
+        SMTPReply(550, EnhancedStatusCode(.permanent, 4, 6), "<\(address.wire)>: its aliases lead to one another"),
+        reason: "alias loop")
+    case .tooManyTargets:
+      return .refuse(
+        SMTPReply(550, EnhancedStatusCode(.permanent, 4, 6), "<\(address.wire)>: expands to too many recipients"),
+        reason: "too many alias targets")
+    }
+  }
+
+  private static func relayingDenied(_ address: EmailAddress) -> SMTPReply {
+    SMTPReply(554, EnhancedStatusCode(.permanent, 7, 1), "<\(address.wire)>: relaying denied")
+  }
+
+  // MARK: Messages
+
+  /// Whether the message is taken; if so, everything that makes it durable.
+  public func judge(
+    message: SMTPMessage, recipients: [JudgedRecipient], observed: MessageObservation, client: Client, id: QueueID
+  ) -> MessageVerdict {
+    let policy = policy.withLock { $0 }
+    if let problem = observed.problem {
+      return .refuse(
+        SMTPReply(552, EnhancedStatusCode(.permanent, 3, 4), "Message header is too large: \(problem)"),
+        reason: "header: \(problem)")
+    }
+    if policy.hops > 0, observed.census.hops > policy.hops {
+      return .refuse(
+        SMTPReply(554, EnhancedStatusCode(.permanent, 4, 6), "Mail loop: more than \(policy.hops) hops"),
+        reason: "\(observed.census.hops) hops")
+    }
+    let plan = AcceptancePlan(
+      id: id, time: clock.now(), hostname: policy.hostname, client: client, message: message, recipients: recipients,
+      census: observed.census, summary: observed.summary)
+    return .accept(plan.acceptance())
+  }
+
+  // MARK: Trace of refusals
+
+  public func refusal(of recipient: EmailAddress, reply: SMTPReply, reason: String, client: Client) -> TraceEvent {
+    TraceEvent(
+      time: clock.now(), kind: .refused, recipient: recipient.description,
+      detail: [
+        .init("client", client.addressText), .init("helo", client.heloName), .init("reply", reply.description),
+        .init("reason", reason),
+      ])
+  }
+
+  public func refusal(of message: SMTPMessage, reply: SMTPReply, reason: String, client: Client) -> TraceEvent {
+    TraceEvent(
+      time: clock.now(), kind: .refused,
+      detail: [
+        .init("client", client.addressText), .init("helo", client.heloName),
+        .init("from", message.sender.envelope.reversePath.map(\.description) ?? "<>"),
+        .init("to", message.recipients.prefix(20).map(\.address.description).joined(separator: " ")),
+        .init("size", String(message.outcome.octets)), .init("reply", reply.description), .init("reason", reason),
+      ])
+  }
+}

@@ -1,0 +1,34 @@
+import Configuration
+import Outside
+import Reception
+import SMTP
+import Sessions
+import Synchronization
+
+/// What one listener's sessions start with; a reload replaces it for the sessions to come.
+final class ListenerService: Sendable {
+  private let section: Configuration.Listener
+  private let holder: Mutex<SMTPListener>
+
+  init(section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, _ configuration: Configuration) {
+    self.section = section
+    let context = section.security == .none ? nil : server.tls.server
+    self.holder = Mutex(
+      SMTPListener(
+        service: Settings.service(section, configuration, offersTLS: context != nil), reception: server.reception,
+        store: server.store,
+        overload: server.overload, clock: server.clock, random: server.random, sleeper: LoopSleeper(loops: server.loops),
+        tls: context,
+        isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
+        outbound: server.outbound, fullMailboxes: fullMailboxes, log: server.log))
+  }
+
+  var current: SMTPListener { holder.withLock { $0 } }
+
+  func update(_ configuration: Configuration) {
+    holder.withLock { listener in
+      listener.service = Settings.service(section, configuration, offersTLS: listener.tls != nil)
+      listener.limits = Settings.session(configuration)
+    }
+  }
+}

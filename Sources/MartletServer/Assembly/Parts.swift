@@ -1,0 +1,60 @@
+import Configuration
+import Delivery
+import Identity
+import Logging
+import MailModel
+import MailStore
+import NIOCore
+import Outside
+import Overload
+import Reception
+import Routing
+import Sessions
+
+/// The parts of a server, made in order of need.
+struct Parts {
+  let loops: ServerLoops
+  let store: SQLiteStore
+  let directory: DirectoryHolder
+  let reception: Reception
+  let overload: Overload
+  let router: Router
+  let scheduler: Scheduler
+  let outbound: SchedulerOutbound
+  let resolver: UnboundResolver
+  let tls: TLSContexts
+  let clock: any Clock
+  let random: any RandomSource
+  let log: Logger
+
+  static func assemble(_ configuration: Configuration, sockets: [ListeningSocket], log: Logger) async throws -> Parts {
+    let clock = SystemClock()
+    let random = SystemRandom()
+    // What can be wrong in the files is found before anything is opened.
+    let tls = try TLSContexts(configuration, clock: clock, log: log)
+    let table = try Settings.routeTable(configuration)
+    let resolver = try UnboundResolver(Settings.resolver(configuration))
+    let store = try await StoreOpening.open(configuration, clock: clock, random: random)
+    let loops = ServerLoops(count: configuration.process.eventLoops, clock: clock)
+    let directory = DirectoryHolder(
+      DirectorySnapshot(.init(domains: [], accounts: [], aliases: []), settings: DirectorySettings(configuration.directory)))
+    try await directory.load(from: store)
+    let reception = Reception(policy: Settings.reception(configuration), directory: directory, clock: clock)
+    let router = Router(
+      settings: Settings.router(configuration, table: table, addresses: sockets.map(\.endpoint)), resolver: resolver, random: random
+    )
+    let outbound = SchedulerOutbound(loop: loops.all[0])
+    let host = LocalHost(
+      reception: reception, directory: directory, store: store, clock: clock, hostname: configuration.hostname, outbound: outbound)
+    let services = DeliveryServices(
+      store: store, router: router, dialer: NIODialer(loops: loops, clock: clock), clock: clock, random: random,
+      sleeper: LoopSleeper(loops: loops), sink: host, local: host, tls: tls.client,
+      spawn: { operation in _ = loops.all[0].start(operation) })
+    let scheduler = Scheduler(services: services, settings: Settings.delivery(configuration))
+    outbound.connect(scheduler)
+    return Parts(
+      loops: loops, store: store, directory: directory, reception: reception,
+      overload: Overload(limits: Settings.overload(configuration), clock: clock), router: router, scheduler: scheduler,
+      outbound: outbound, resolver: resolver, tls: tls, clock: clock, random: random, log: log)
+  }
+}

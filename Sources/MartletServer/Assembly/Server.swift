@@ -1,0 +1,176 @@
+import Configuration
+import Delivery
+import Identity
+import Logging
+import MailModel
+import MailStore
+import NIOCore
+import Outside
+import Overload
+import Reception
+import Routing
+import SMTP
+import Sessions
+import Synchronization
+
+/// The whole server, put together: store, directory, reception, delivery, listeners. The one place where parts meet.
+///
+/// Life: `start` opens the store (taking its lock), loads the directory, starts delivery, then accepts connections; `reload` takes
+/// another configuration without dropping a session; `shutdown` stops accepting, lets sessions end (at most 10 s), commits, closes.
+///
+/// Failure: `start` throws with what is wrong and leaves nothing running; a failed `reload` leaves the old state.
+public final class Server: Sendable {
+  let loops: ServerLoops
+  let store: SQLiteStore
+  let directory: DirectoryHolder
+  let reception: Reception
+  let overload: Overload
+  let router: Router
+  let scheduler: Scheduler
+  let outbound: SchedulerOutbound
+  let resolver: UnboundResolver
+  let tls: TLSContexts
+  let clock: any Clock
+  let random: any RandomSource
+  let log: Logger
+  private let state: Mutex<State>
+
+  private struct State {
+    var configuration: Configuration
+    var listeners: [Listener] = []
+    var services: [ListenerService] = []
+  }
+
+  /// Where it listens, in the order of the configuration.
+  public var endpoints: [Endpoint] { state.withLock { $0.listeners.map(\.endpoint) } }
+
+  /// Its listeners and what they have done, for `martlet status`.
+  var listenerReports: [LiveReport.Listener] {
+    state.withLock { state in
+      zip(state.configuration.listeners, state.listeners).map { section, listener in
+        let counts = listener.counts
+        return LiveReport.Listener(
+          protocol: section.service.rawValue, address: listener.endpoint.description, open: counts.open, accepted: counts.accepted,
+          refused: counts.refused)
+      }
+    }
+  }
+
+  /// Looks at the queue now: recipients may have become due.
+  func wakeQueue() { loops.all[0].loop.execute { [scheduler] in scheduler.queueChanged() } }
+
+  /// The configuration it runs by.
+  public var configuration: Configuration { state.withLock { $0.configuration } }
+
+  private init(_ parts: Parts, _ configuration: Configuration) {
+    loops = parts.loops
+    store = parts.store
+    directory = parts.directory
+    reception = parts.reception
+    overload = parts.overload
+    router = parts.router
+    scheduler = parts.scheduler
+    outbound = parts.outbound
+    resolver = parts.resolver
+    tls = parts.tls
+    clock = parts.clock
+    random = parts.random
+    log = parts.log
+    state = Mutex(State(configuration: configuration))
+  }
+
+  /// Starts everything.
+  ///
+  /// - Parameter sockets: listening sockets in the order of `configuration.listeners`, bound beforehand (with the rights for low
+  ///   ports); nil binds them here.
+  public static func start(_ configuration: Configuration, sockets: [ListeningSocket]? = nil, log: Logger) async throws -> Server {
+    let sockets = try sockets ?? configuration.listeners.map { try ListeningSocket.bind($0.address) }
+    do {
+      let parts = try await Parts.assemble(configuration, sockets: sockets, log: log)
+      let server = Server(parts, configuration)
+      server.followChanges()
+      parts.loops.all[0].start { server.scheduler.start() }
+      try await server.listen(on: sockets, configuration)
+      return server
+    } catch {
+      for socket in sockets { socket.close() }
+      throw error
+    }
+  }
+
+  /// What the store changed under our feet: another RCPT answer, work for the queue.
+  private func followChanges() {
+    store.observe { [loops, directory, scheduler, store, log] changes in
+      if changes.contains(.directory) {
+        loops.all[0].start {
+          do throws(StoreError) {
+            try await directory.load(from: store)
+          } catch {
+            log.error("directory could not be read again", metadata: ["problem": "\(error)"])
+          }
+        }
+      }
+      if changes.contains(.queue) { loops.all[0].loop.execute { scheduler.queueChanged() } }
+    }
+  }
+
+  private func listen(on sockets: [ListeningSocket], _ configuration: Configuration) async throws {
+    let full = FullMailboxes()
+    for (socket, section) in zip(sockets, configuration.listeners) {
+      let service = ListenerService(section: section, server: self, fullMailboxes: full, configuration)
+      var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
+      options.limits = Settings.serverLimits(configuration)
+      options.refusal = Array("421 4.3.2 \(configuration.hostname) Too many connections, try again later\r\n".utf8)
+      let listener = try await Listener.start(on: socket, options: options, loops: loops, clock: clock, logger: log) { connection in
+        await SMTPSession(service.current, connection).run()
+      }
+      state.withLock {
+        $0.listeners.append(listener)
+        $0.services.append(service)
+      }
+      log.notice("listening", metadata: ["protocol": "\(section.service.rawValue)", "address": "\(socket.endpoint)"])
+    }
+  }
+
+  /// Takes another configuration: limits, trust, routes, certificates, queue settings. Sessions that run go on as they began.
+  /// Listeners, the data folder and the number of loops need a restart; what differs there is told and left as it is.
+  public func reload(_ configuration: Configuration) async throws {
+    try tls.reload(configuration, clock: clock)
+    let table = try Settings.routeTable(configuration)
+    router.update(Settings.router(configuration, table: table, addresses: endpoints))
+    let delivery = Settings.delivery(configuration)
+    loops.all[0].start { [scheduler] in scheduler.update(delivery) }
+    reception.update(Settings.reception(configuration))
+    overload.update(Settings.overload(configuration))
+    directory.update(DirectorySettings(configuration.directory))
+    try await directory.load(from: store)
+    let services = state.withLock { state in
+      let kept = state.configuration
+      state.configuration = configuration
+      if kept.listeners.map(\.address) != configuration.listeners.map(\.address) || kept.data != configuration.data {
+        log.warning("changed listeners and data folder take effect at the next start")
+        state.configuration.listeners = kept.listeners
+        state.configuration.data = kept.data
+      }
+      return state.services
+    }
+    for service in services { service.update(configuration) }
+    wakeQueue()
+    log.notice("configuration reloaded")
+  }
+
+  /// Ends politely: no new connections, `421` to who waits, whole messages finished, everything committed. Returns within about 10 s.
+  public func shutdown() async {
+    let listeners = state.withLock { $0.listeners }
+    await withTaskGroup(of: Void.self) { group in
+      for listener in listeners { group.addTask { await listener.stop() } }
+      let deadline = clock.monotonic().advanced(by: .seconds(8))
+      let delivery = loops.all[0].start { [scheduler] in await scheduler.stop(until: deadline) }
+      group.addTask { await delivery.value }
+    }
+    await store.close()
+    resolver.stop()
+    await loops.shutdown()
+    log.notice("stopped")
+  }
+}

@@ -1,0 +1,30 @@
+import Configuration
+import Logging
+import Outside
+
+/// The server's certificate, and what it believes of others.
+struct TLSContexts: Sendable {
+  /// For listeners; nil without `[tls]`.
+  let server: OpenSSLContext?
+  /// For connections to next hops.
+  let client: OpenSSLContext
+
+  init(_ configuration: Configuration, clock: any Clock, log: Logger) throws(TLSSetupError) {
+    client = try OpenSSLContext.client()
+    guard let section = configuration.tls else {
+      server = nil
+      return
+    }
+    let context = try OpenSSLContext.server(certificate: section.certificate, key: section.key)
+    if let expiry = context.expiry, expiry < clock.now() {
+      log.error("the TLS certificate has expired", metadata: ["file": "\(section.certificate)"])
+    }
+    server = context
+  }
+
+  /// Takes the certificate again, for connections from now on; a bad one throws and changes nothing.
+  func reload(_ configuration: Configuration, clock: any Clock) throws(TLSSetupError) {
+    guard let section = configuration.tls, let server else { return }
+    try server.reload(certificate: section.certificate, key: section.key, now: clock.now())
+  }
+}

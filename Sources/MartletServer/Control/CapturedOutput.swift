@@ -1,0 +1,26 @@
+/// A command's output kept in memory: for programs that show it their own way, and for tests.
+public final class CapturedOutput: AdminOutput {
+  public private(set) var output: [UInt8] = []
+  public private(set) var errors: [UInt8] = []
+  public private(set) var files: [FileAction] = []
+  public private(set) var reports: [AdminProgress] = []
+
+  public init() {}
+
+  /// What stood on standard output.
+  public var text: String { String(decoding: output, as: UTF8.self) }
+
+  public func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure) {
+    if stream == .output { output += bytes } else { errors += bytes }
+  }
+
+  public func progress(_ progress: AdminProgress) async throws(AdminFailure) { reports.append(progress) }
+
+  public func file(_ action: FileAction) async throws(AdminFailure) { files.append(action) }
+
+  public func watching<Value: Sendable>(
+    _ work: @escaping @Sendable (_ report: @escaping @Sendable (AdminProgress) -> Void) async -> Value
+  ) async throws(AdminFailure) -> Value {
+    await work { _ in }
+  }
+}

@@ -1,0 +1,37 @@
+import Bytes
+import MailModel
+import MailStore
+
+/// What an export takes.
+enum ExportSelection {
+  static func mailboxes(of account: Account, named name: String?, _ context: AdminContext) async throws(AdminFailure) -> [Mailbox] {
+    let all = try await context.mailboxes(of: account)
+    guard let name else { return all }
+    let wanted = name.asciiLowercased == "inbox" ? "INBOX" : name
+    guard let found = all.first(where: { $0.name == wanted }) else {
+      throw AdminFailure("\(account.address.wire) has no mailbox \(name)")
+    }
+    return [found]
+  }
+
+  static func write(_ bytes: [UInt8], to path: String, _ context: AdminContext) async throws(AdminFailure) {
+    try await context.output.file(.begin(path: path, modified: nil))
+    try await context.output.file(.data(bytes))
+    try await context.output.file(.end)
+  }
+}
+
+/// How far an export is.
+struct ExportProgress {
+  var done: Int64 = 0
+  private let total: Int64
+
+  init(_ mailboxes: [Mailbox]) { total = mailboxes.reduce(0) { $0.addedClamped(Int64($1.messages)) } }
+
+  /// Whether this count is worth a report: each one to begin with, then fewer.
+  var isDue: Bool { done < 16 || done % 64 == 0 }
+
+  func report(isLast: Bool) -> AdminProgress {
+    AdminProgress(done: done, total: max(total, done), what: "exported", isLast: isLast)
+  }
+}

@@ -1,0 +1,61 @@
+import Configuration
+import MailModel
+import MailStore
+
+/// `martlet status`
+public struct ShowStatus: AdminCommand {
+  public var isJSON: Bool
+
+  public init(isJSON: Bool) { self.isJSON = isJSON }
+
+  struct Status: Encodable {
+    var version: String
+    var hostname: String
+    var data: String
+    var running: Bool
+    var server: LiveReport?
+    var queue: CountQueue.Counts
+    var domains: Int
+    var accounts: Int
+    var aliases: Int
+  }
+
+  public func run(_ context: AdminContext) async throws(AdminFailure) {
+    let counts = try await context.asking { () async throws(StoreError) in try await context.store.queueCounts() }
+    let contents = try await context.directory()
+    let status = Status(
+      version: MartletVersion.text, hostname: context.configuration.hostname, data: context.configuration.data,
+      running: context.live != nil, server: context.live?.report, queue: .init(counts), domains: contents.domains.count,
+      accounts: contents.accounts.count, aliases: contents.aliases.count)
+    if isJSON { return try await context.sayJSON(status) }
+    try await context.say("Martlet \(status.version) on \(status.hostname), data in \(status.data)")
+    if let server = status.server {
+      try await context.say("running as process \(server.process) since \(Self.span(server.uptime))")
+      var table = TextTable(("LISTENER", .left), ("ADDRESS", .left), ("OPEN", .right), ("ACCEPTED", .right), ("REFUSED", .right))
+      for listener in server.listeners {
+        table.add(listener.protocol, listener.address, "\(listener.open)", "\(listener.accepted)", "\(listener.refused)")
+      }
+      try await context.say(table, orElse: "no listeners")
+    } else {
+      try await context.say("not running")
+    }
+    try await context.say(
+      "queue: \(counts.messages) messages; recipients: \(counts.waiting) waiting, \(counts.held) held, \(counts.claimed) active")
+    try await context.say("\(status.domains) domains, \(status.accounts) accounts, \(status.aliases) aliases")
+  }
+
+  private static func span(_ seconds: Int64) -> String {
+    switch seconds {
+    case ..<120: "\(seconds) s"
+    case ..<7_200: "\(seconds / 60) min"
+    case ..<172_800: "\(seconds / 3_600) h"
+    default: "\(seconds / 86_400) days"
+    }
+  }
+}
+
+/// The release.
+public enum MartletVersion {
+  /// As `martlet version` says it.
+  public static let text = "0.1.0"
+}

@@ -1,0 +1,56 @@
+import Logging
+import MailModel
+import MailStore
+import NIOCore
+import Outside
+import Overload
+import Reception
+import SMTP
+
+/// What all SMTP or LMTP sessions of one listener share.
+public struct SMTPListener: Sendable {
+  public var service: SMTPService
+  public var reception: Reception
+  public var store: any MailStore
+  public var overload: Overload
+  public var clock: any Clock
+  public var random: any RandomSource
+  public var sleeper: any Sleeper
+  /// Certificate and rules; nil offers no TLS.
+  public var tls: (any TLSContext)?
+  /// TLS begins with the connection (RFC 8314, 3).
+  public var isImplicitTLS: Bool
+  public var limits: SessionLimits
+  public var outbound: any Outbound
+  /// Shared by all listeners.
+  public var fullMailboxes: FullMailboxes
+  public var log: Logger
+
+  public init(
+    service: SMTPService, reception: Reception, store: any MailStore, overload: Overload, clock: any Clock,
+    random: any RandomSource,
+    sleeper: any Sleeper, tls: (any TLSContext)?, isImplicitTLS: Bool, limits: SessionLimits = SessionLimits(),
+    outbound: any Outbound,
+    fullMailboxes: FullMailboxes, log: Logger
+  ) {
+    self.service = service
+    self.reception = reception
+    self.store = store
+    self.overload = overload
+    self.clock = clock
+    self.random = random
+    self.sleeper = sleeper
+    self.tls = tls
+    self.isImplicitTLS = isImplicitTLS
+    self.limits = limits
+    self.outbound = outbound
+    self.fullMailboxes = fullMailboxes
+    self.log = log
+  }
+}
+
+/// Who takes a message that is stored and claimed to its next hops. Called on a loop's thread; must not wait.
+public protocol Outbound: Sendable {
+  /// - Parameter bytes: the whole message (prefix and body) if it is still in memory, so that it need not be read again.
+  func submit(_ message: QueuedMessage, bytes: ByteBuffer?)
+}

@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// `martlet account`
+struct AccountGroup: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "account", abstract: "Accounts: who has mailboxes here.",
+    subcommands: [
+      AccountAdd.self, AccountList.self, AccountPassword.self, AccountEnable.self, AccountDisable.self, AccountQuota.self,
+      AccountRemove.self,
+    ])
+}

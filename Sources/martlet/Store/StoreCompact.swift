@@ -1,0 +1,15 @@
+import ArgumentParser
+import Configuration
+import MartletServer
+
+/// `martlet store compact`
+struct StoreCompact: AdminSubcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compact", abstract: "Give space back that removed mail took.")
+
+  @OptionGroup var configuration: ConfigurationOption
+
+  func command() throws(AdminFailure) -> any AdminCommand {
+    CompactStore()
+  }
+}

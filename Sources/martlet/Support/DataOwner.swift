@@ -1,0 +1,21 @@
+import Foundation
+import Glibc
+
+/// Gives what root made in the data folder to the user that the server runs as: a command run as root must leave nothing behind that
+/// the server can't open.
+enum DataOwner {
+  static func restore(_ folder: String, user: String) {
+    guard geteuid() == 0, let entry = getpwnam(user) else { return }
+    let (owner, group) = (entry.pointee.pw_uid, entry.pointee.pw_gid)
+    guard owner != 0 else { return }
+    give(folder, owner, group)
+    guard let names = FileManager.default.enumerator(atPath: folder) else { return }
+    for case let name as String in names { give(folder + "/" + name, owner, group) }
+  }
+
+  private static func give(_ path: String, _ owner: uid_t, _ group: gid_t) {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_uid == 0, owner != 0 else { return }
+    lchown(path, owner, group)
+  }
+}

@@ -1,0 +1,109 @@
+import Identity
+import InternetMessage
+import Logging
+import MailModel
+import MailStore
+import MartletSimulation
+import NIOCore
+import Outside
+import Overload
+import Reception
+import SMTP
+import Sessions
+import Synchronization
+import Testing
+
+/// A server's inside without sockets: the real store on a simulated disk, accounts alice and bob of example.test, relay domain
+/// relay.test, and sessions with scripted peers, all on one seeded thread.
+struct Rig {
+  let executor: SimulatedExecutor
+  let disk: FaultyDisk
+  let policy: ReceptionPolicy
+  var limits = SMTPLimits()
+  var overload = OverloadLimits()
+  var dialect = SMTPDialect.smtp
+  var offersTLS = false
+  var aliceQuota: Int64 = 0
+
+  init(seed: UInt64 = 1, policy: ReceptionPolicy = ReceptionPolicy(hostname: "mx.example.test")) {
+    executor = SimulatedExecutor(seed: seed)
+    disk = FaultyDisk()
+    self.policy = policy
+  }
+
+  /// Everything that stands while sessions run.
+  struct House: Sendable {
+    let store: SQLiteStore
+    let listener: SMTPListener
+    let submitted: Submitted
+
+    func talk(_ peer: ScriptedPeer, from address: [UInt8] = [192, 0, 2, 1]) async {
+      let remote = Endpoint.ip(IPAddress(bytes: address) ?? .loopback, port: 40_000)
+      let local = Endpoint.ip(.loopback, port: 25)
+      await SMTPSession(listener, peer.connect(from: remote, to: local)).run()
+    }
+
+    func bodies(of user: String, in mailbox: String = "INBOX") async throws -> [String] {
+      let account = try #require(try await store.directory().accounts.first { $0.address.localPart == user })
+      let entries = try await store.entries(
+        in: try await store.mailbox(mailbox, of: account.id).id, from: UID(rawValue: 1), limit: 100)
+      var result: [String] = []
+      for entry in entries {
+        let bytes = try await store.read(entry.body, range: 0..<1_000_000)
+        result.append(String(decoding: entry.deliveryPrefix, as: UTF8.self) + String(buffer: bytes))
+      }
+      return result
+    }
+  }
+
+  func run<T: Sendable>(_ work: @escaping @Sendable (House) async throws -> T) throws -> T {
+    let rig = self
+    return try executor.run {
+      let house = try await rig.build()
+      let result = try await work(house)
+      await house.store.close()
+      return result
+    }
+  }
+
+  private func build() async throws -> House {
+    let vfs = RecordingVFS(disk: disk, clock: executor.clock, random: executor.random)
+    let store = try await SQLiteStore.open(
+      SQLiteStore.Options(database: "store.db", lock: nil, vfs: vfs.name),
+      in: SQLiteStore.Surroundings(disk: disk, clock: executor.clock, random: executor.random, workers: executor))
+    try await store.addDomain(Domain(name: "example.test", kind: .local))
+    try await store.addDomain(Domain(name: "relay.test", kind: .relay))
+    for (user, quota) in [("alice", aliceQuota), ("bob", 0)] {
+      _ = try await store.addAccount(
+        address: EmailAddress(localPart: user, domain: "example.test"), passwordHash: "", quota: quota,
+        created: executor.clock.now())
+    }
+    try await store.setAlias(
+      Alias(
+        address: EmailAddress(localPart: "all", domain: "example.test"),
+        targets: ["alice", "bob"].map { EmailAddress(localPart: $0, domain: "example.test") }))
+    let directory = DirectoryHolder()
+    try await directory.load(from: store)
+    let submitted = Submitted()
+    var extensions = SMTPService.Extensions.standard
+    if offersTLS { extensions.insert(.startTLS) }
+    let listener = SMTPListener(
+      service: SMTPService(dialect: dialect, hostname: policy.hostname, extensions: extensions, limits: limits),
+      reception: Reception(policy: policy, directory: directory, clock: executor.clock), store: store,
+      overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock, random: executor.random,
+      sleeper: executor,
+      tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted, fullMailboxes: FullMailboxes(),
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    return House(store: store, listener: listener, submitted: submitted)
+  }
+}
+
+/// Keeps what was handed to delivery.
+final class Submitted: Outbound {
+  let messages = Mutex<[(QueuedMessage, ByteBuffer?)]>([])
+  func submit(_ message: QueuedMessage, bytes: ByteBuffer?) { messages.withLock { $0.append((message, bytes)) } }
+}
+
+extension IPAddress {
+  static var loopback: IPAddress { IPAddress(bytes: [127, 0, 0, 1]) ?? IPAddress("127.0.0.1")! }
+}
