@@ -120,7 +120,8 @@ let package = Package(
     .testTarget(
       name: "DeliveryTests",
       dependencies: [
-        "Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside", "MartletSimulation", nio,
+        "Delivery", "SMTP", "DNSTypes", "MailModel", "InternetMessage", "MailStore", "Configuration", "Routing", "Outside",
+        "MartletSimulation", nio,
       ]),
     .testTarget(
       name: "SessionsTests",
@@ -147,7 +148,7 @@ if let wantedTests {
 // `Fuzz/run` builds these with libFuzzer and the address sanitizer in everything, and links them: they are no part of the package.
 if Context.environment["MARTLET_FUZZ"] != nil {
   package.targets.removeAll { $0.type == .test }
-  for name in ["EmailAddress", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation"] {
+  for name in ["EmailAddress", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation", "SMTPClient"] {
     package.targets.append(
       .target(
         name: "Fuzz\(name)", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", nio],

@@ -28,7 +28,8 @@ public struct DeliveryServices: Sendable {
     spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
   ) {
     self.init(
-      queue: MailStoreQueue(store: store), router: router, dialer: dialer, clock: clock, random: random, sleeper: sleeper, sink: sink,
+      queue: MailStoreQueue(store: store), router: router, dialer: dialer, clock: clock, random: random, sleeper: sleeper,
+      sink: sink,
       local: local, tls: tls, spawn: spawn)
   }
 

@@ -71,6 +71,8 @@ final class FakeHostDriver: ConnectionDriver, @unchecked Sendable {
   private var isEncrypted = false
   private var messages = 0
   private var closes = false
+  /// Replies that are to come later, in order.
+  private var delayed: [String] = []
   /// What still comes in is not looked at.
   private var isDeaf = false
 
@@ -160,8 +162,11 @@ final class FakeHostDriver: ConnectionDriver, @unchecked Sendable {
       pending += Array((text + "\r\n").utf8)
       return later { self.deliver() }
     }
+    delayed.append(text)
     later(delay) {
-      self.pending += Array((text + "\r\n").utf8)
+      guard let next = self.delayed.first else { return }
+      self.delayed.removeFirst()
+      self.pending += Array((next + "\r\n").utf8)
       self.deliver()
     }
   }
@@ -294,7 +299,9 @@ final class FakeDialer: Dialer {
 
   func set(_ endpoint: String, _ place: Place?) { places.withLock { $0[endpoint] = place } }
 
-  func connect(to remote: Endpoint, from source: IPAddress?, until deadline: MonotonicInstant) async -> Result<Connection, DialError> {
+  func connect(to remote: Endpoint, from source: IPAddress?, until deadline: MonotonicInstant) async -> Result<
+    Connection, DialError
+  > {
     dialled.withLock { $0.append("\(remote)") }
     switch places.withLock({ $0["\(remote)"] }) {
     case nil: return .failure(.refused)

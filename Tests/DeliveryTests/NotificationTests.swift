@@ -63,7 +63,9 @@ import Testing
     #expect(rig.sink.all.count == 2)
   }
 
-  @Test("NOTIFY decides who hears of failures", arguments: [([.never], 0), ([.success], 0), ([.failure], 1), ([], 1)] as [(NotificationRequest.Notify, Int)])
+  @Test(
+    "NOTIFY decides who hears of failures",
+    arguments: [([.never], 0), ([.success], 0), ([.failure], 1), ([], 1)] as [(NotificationRequest.Notify, Int)])
   func notify(_ notify: NotificationRequest.Notify, _ count: Int) throws {
     let rig = try Rig(routes: Self.route)
     _ = rig.host("192.0.2.1:2600", Self.refusing)
@@ -209,7 +211,8 @@ import Testing
   @Test("a remote's reply can neither forge a field nor break a line")
   func forging() {
     let text = NotificationText(
-      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"), date: Timestamp(seconds: 0),
+      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"),
+      date: Timestamp(seconds: 0),
       boundary: "b", subject: QueueID(rawValue: 2), arrival: Timestamp(seconds: 0), envelopeID: "x\r\nEvil: 1",
       recipients: [
         .init(
@@ -236,8 +239,10 @@ import Testing
       }
     }
     let late = start.advanced(by: .seconds(431_999))
-    #expect(backoff.next(failures: 9, received: start, now: late, random: rig.executor.random) == start.advanced(by: .seconds(432_000)))
-    #expect(backoff.next(failures: 9, received: start, now: start.advanced(by: .seconds(432_000)), random: rig.executor.random) == nil)
+    #expect(
+      backoff.next(failures: 9, received: start, now: late, random: rig.executor.random) == start.advanced(by: .seconds(432_000)))
+    #expect(
+      backoff.next(failures: 9, received: start, now: start.advanced(by: .seconds(432_000)), random: rig.executor.random) == nil)
   }
 
   @Test("a clock that jumps ten years returns nothing that was tried only once, and overflows nothing")
@@ -248,6 +253,8 @@ import Testing
     let later = start.advanced(by: .seconds(315_360_000))
     #expect(try #require(backoff.next(failures: 1, received: start, now: later, random: rig.executor.random)) > later)
     #expect(backoff.next(failures: .max, received: later, now: start, random: rig.executor.random) != nil)
-    #expect(backoff.next(failures: 1, received: .init(microseconds: .max), now: .init(microseconds: .max), random: rig.executor.random) != nil)
+    #expect(
+      backoff.next(failures: 1, received: .init(microseconds: .max), now: .init(microseconds: .max), random: rig.executor.random)
+        != nil)
   }
 }

@@ -19,7 +19,8 @@ final class Rig: Sendable {
   private let nextEntry = Mutex<Int64>(0)
 
   init(
-    seed: UInt64 = 1, routes: [(String, String)] = [], dns: [String: [(UInt16, String, String)]] = [:], local: (any LocalDestination)? = nil,
+    seed: UInt64 = 1, routes: [(String, String)] = [], dns: [String: [(UInt16, String, String)]] = [:],
+    local: (any LocalDestination)? = nil,
     hasTLS: Bool = false, change: (inout DeliverySettings) -> Void = { _ in }
   ) throws {
     executor = SimulatedExecutor(seed: seed)
@@ -41,7 +42,8 @@ final class Rig: Sendable {
   /// A message in the queue for these, due now; not yet handed to the scheduler.
   func message(
     to recipients: [String], from sender: String? = "alice@own.test", body: String = "Subject: hello\r\n\r\nHello.\r\n.dot\r\n",
-    census: BodyCensus = BodyCensus(), notify: NotificationRequest.Notify = [], envelope change: (inout Envelope) -> Void = { _ in },
+    census: BodyCensus = BodyCensus(), notify: NotificationRequest.Notify = [],
+    envelope change: (inout Envelope) -> Void = { _ in },
     age: Duration = .zero, claimed: Bool = true
   ) -> QueuedMessage {
     let now = executor.clock.now()
@@ -143,7 +145,8 @@ struct FakeResolver: Resolver {
     let addresses = zone.values.joined().filter { $0.1 == question.name }.map(\.2)
     guard question.type == .a, !addresses.isEmpty else { return DNSAnswer(status: .noSuchName, canonicalName: question.name) }
     return DNSAnswer(
-      status: .success, canonicalName: question.name, records: Set(addresses).sorted().compactMap { IPAddress($0)?.bytes }, timeToLive: 600)
+      status: .success, canonicalName: question.name, records: Set(addresses).sorted().compactMap { IPAddress($0)?.bytes },
+      timeToLive: 600)
   }
 
   private static func data(_ preference: UInt16, _ name: String) -> [UInt8] {

@@ -50,7 +50,9 @@ import Testing
 
   @Test("one family that fails does not stop the other")
   func halfFailure() async {
-    let router = Router([("d.test", .mx, .mx([(10, "h.test")])), ("h.test", .aaaa, .servfail), ("h.test", .a, .addresses(["192.88.1.1"]))])
+    let router = Router([
+      ("d.test", .mx, .mx([(10, "h.test")])), ("h.test", .aaaa, .servfail), ("h.test", .a, .addresses(["192.88.1.1"])),
+    ])
     #expect(await router.hosts(of: "d.test") == ["h.test"])
   }
 
@@ -61,7 +63,8 @@ import Testing
       [
         ("backup.test", .mx, .mx([(10, "p.test"), (20, "mx.own.test"), (20, "q.test"), (30, "r.test")])), ("p.test", .a, a),
         ("q.test", .a, a), ("r.test", .a, a), ("first.test", .mx, .mx([(10, "OTHER.own.test"), (20, "p.test")])),
-        ("address.test", .mx, .mx([(5, "p.test"), (10, "alias.test"), (20, "q.test")])), ("alias.test", .a, .addresses(["192.88.9.9"])),
+        ("address.test", .mx, .mx([(5, "p.test"), (10, "alias.test"), (20, "q.test")])),
+        ("alias.test", .a, .addresses(["192.88.9.9"])),
         ("only.test", .mx, .mx([(10, "alias.test")])), ("cname.test", .mx, .mx([(10, "c.test"), (20, "p.test")])),
         ("c.test", .a, .addresses(["192.88.1.7"], canonicalName: "mx.own.test")), ("self.test", .a, .addresses(["192.88.9.9"])),
       ], ownAddresses: ["192.88.9.9"])
@@ -99,7 +102,10 @@ import Testing
   func broken() async {
     let answer = DNSAnswer(
       status: .success, canonicalName: "d.test",
-      records: [[], [0], [0, 10], [0, 10, 63, 65], [0, 10, 3, 97, 10, 98, 0], [0, 10, 3, 97, 46, 98, 0], [0, 10, 1, 97, 0, 0], [0, 5, 1, 97]])
+      records: [
+        [], [0], [0, 10], [0, 10, 63, 65], [0, 10, 3, 97, 10, 98, 0], [0, 10, 3, 97, 46, 98, 0], [0, 10, 1, 97, 0, 0],
+        [0, 5, 1, 97],
+      ])
     let router = Router([("d.test", .mx, answer), ("d.test", .a, .addresses(["192.88.1.1"]))])
     #expect(await router.permanent("d.test") == "550 5.4.4")
   }
@@ -130,7 +136,9 @@ import Testing
   @Test("a rerouted destination that is in the table gets the table's credentials")
   func credentials() async throws {
     let table = try RouteTable([.init(pattern: "d.test", nextHop: try NextHop(parsing: "smtp://u:p@192.0.2.1:587"))])
-    guard case .route(let route) = await Router([], table: table).route("smtp://u@192.0.2.1:587") else { return #expect(Bool(false)) }
+    guard case .route(let route) = await Router([], table: table).route("smtp://u@192.0.2.1:587") else {
+      return #expect(Bool(false))
+    }
     #expect(route.credentials?.password == "p")
   }
 

@@ -7,7 +7,8 @@ import Testing
   @Test(
     "a next hop is written as it was read",
     arguments: [
-      "smtp://mx.example.net", "smtp://mx.example.net:2600", "smtp://192.0.2.1:2600", "smtp://[2001:db8::1]:2600", "smtp://[2001:db8::1]",
+      "smtp://mx.example.net", "smtp://mx.example.net:2600", "smtp://192.0.2.1:2600", "smtp://[2001:db8::1]:2600",
+      "smtp://[2001:db8::1]",
       "smtps://mail.example.net", "smtps://mail.example.net:4650?tls=required", "lmtp://127.0.0.1:2400", "lmtp://mail.example.net",
       "lmtp+unix:///run/dovecot/lmtp", "smtp://example.net?mx", "smtp://example.net?mx&tls=required", "smtp://h?tls=none",
       "smtp://us%40er:p%3Ass%2Fw@mail.example.net:587?tls=verified&auth=clear", "lmtp+unix:///run/a%20b",
@@ -39,8 +40,10 @@ import Testing
   @Test(
     "what is no next hop is refused",
     arguments: [
-      "", "example.net", "http://h", "smtp:/h", "smtp://", "smtp://h:0", "smtp://h:65536", "smtp://h:x", "smtp://[::1", "smtp://2001:db8::1",
-      "smtp://[example.net]", "smtp://a b", "smtp://a_b!", "lmtp+unix://relative", "lmtp+unix:///", "smtp://h?verify", "smtp://h?tls=maybe",
+      "", "example.net", "http://h", "smtp:/h", "smtp://", "smtp://h:0", "smtp://h:65536", "smtp://h:x", "smtp://[::1",
+      "smtp://2001:db8::1",
+      "smtp://[example.net]", "smtp://a b", "smtp://a_b!", "lmtp+unix://relative", "lmtp+unix:///", "smtp://h?verify",
+      "smtp://h?tls=maybe",
       "smtps://h?tls=none", "smtp://[192.0.2.1]?mx", "smtp://:p@h", "smtp://%zz@h", "smtp://a%0d%0ab@h", "smtp://h..x",
       "lmtp+unix:///" + String(repeating: "x", count: 107), "smtp://" + String(repeating: "a.", count: 130) + "b",
     ])
@@ -77,7 +80,9 @@ import Testing
     #expect(try table([("bücher.example", "x")]).nextHop(for: "xn--bcher-kva.example") != nil)
   }
 
-  @Test("two routes for one domain, and what is no domain, are refused", arguments: [["a.test", "A.test"], ["a b"], ["."], [""], ["*", "*"]])
+  @Test(
+    "two routes for one domain, and what is no domain, are refused",
+    arguments: [["a.test", "A.test"], ["a b"], ["."], [""], ["*", "*"]])
   func bad(_ patterns: [String]) {
     #expect(throws: RouteTable.PatternError.self) { try table(patterns.map { ($0, "h") }) }
   }

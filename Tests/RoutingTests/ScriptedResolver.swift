@@ -31,7 +31,9 @@ extension DNSAnswer {
       status: .success, security: security, canonicalName: "", records: records.map { mxData($0.0, $0.1) }, timeToLive: ttl)
   }
 
-  static func addresses(_ texts: [String], canonicalName: String = "", security: Security = .insecure, ttl: UInt32 = 600) -> DNSAnswer {
+  static func addresses(_ texts: [String], canonicalName: String = "", security: Security = .insecure, ttl: UInt32 = 600)
+    -> DNSAnswer
+  {
     DNSAnswer(
       status: .success, security: security, canonicalName: canonicalName, records: texts.compactMap { IPAddress($0)?.bytes },
       timeToLive: ttl)
@@ -66,12 +68,14 @@ final class SeededRandom: RandomSource {
 
 extension Router {
   convenience init(
-    _ zone: [(String, DNSRecordType, DNSAnswer)], table: RouteTable = RouteTable(), ownAddresses: [String] = [], internal: Bool = false,
+    _ zone: [(String, DNSRecordType, DNSAnswer)], table: RouteTable = RouteTable(), ownAddresses: [String] = [],
+    internal: Bool = false,
     seed: UInt64 = 1, limits: RoutingLimits = RoutingLimits()
   ) {
     self.init(
       settings: RouterSettings(
-        hostname: "mx.own.test", ownNames: ["other.own.test"], ownAddresses: Set(ownAddresses.compactMap { IPAddress($0) }), table: table,
+        hostname: "mx.own.test", ownNames: ["other.own.test"], ownAddresses: Set(ownAddresses.compactMap { IPAddress($0) }),
+        table: table,
         allowsInternalAddresses: `internal`, limits: limits), resolver: ScriptedResolver(zone), random: SeededRandom(seed))
   }
 

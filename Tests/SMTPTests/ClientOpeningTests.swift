@@ -91,7 +91,8 @@ import Testing
   @Test("PLAIN is preferred, LOGIN is spoken where there is nothing else")
   func authentication() {
     let settings = SMTPClientSettings(
-      hostname: "client.test", tls: .none, credentials: .init(user: "tim", password: "tanstaaftanstaaf"), allowsClearAuthentication: true)
+      hostname: "client.test", tls: .none, credentials: .init(user: "tim", password: "tanstaaftanstaaf"),
+      allowsClearAuthentication: true)
     var talk = ClientTalk(settings)
     talk.reply(220)
     _ = talk.taken()
@@ -150,7 +151,8 @@ import Testing
       SMTPReply(
         250,
         lines: [
-          "server.test", "pipelining", "size 99999999999999999999999", "8bitmime", "Limits RCPTMAX=5 MAILMAX=x RCPTDOMAINMAX=2", "", " ",
+          "server.test", "pipelining", "size 99999999999999999999999", "8bitmime", "Limits RCPTMAX=5 MAILMAX=x RCPTDOMAINMAX=2", "",
+          " ",
           "XYZZY PLUGH", "CHUNKING", "BINARYMIME", "DSN", "SMTPUTF8", "REQUIRETLS", "ENHANCEDSTATUSCODES",
         ]))
     #expect(read.pipelining && read.eightBitMIME && read.chunking && read.binaryMIME && read.dsn && read.utf8 && read.requireTLS)

@@ -46,7 +46,9 @@ import Testing
     talk.reply(250)
     talk.reply(250)
     #expect(talk.step() == .sendBody(id: 1, .chunk))
-    guard case .send(let terms) = ClientTalk(offering: []).client.plan(for: .sample(census: BodyCensus(isBinary: true, longestLine: 1_200)))
+    guard
+      case .send(let terms) = ClientTalk(offering: []).client.plan(
+        for: .sample(census: BodyCensus(isBinary: true, longestLine: 1_200)))
     else { return #expect(Bool(false)) }
     #expect(terms.framing == .dotted && terms.bodyType == .sevenBit)
   }

@@ -19,13 +19,18 @@ import Testing
 
 /// Runs a conversation against choices from outside; the text of a broken promise, or nil.
 enum ClientOracle {
-  static let codes: [UInt16] = [220, 250, 250, 250, 250, 250, 250, 354, 354, 334, 235, 421, 450, 452, 500, 502, 503, 550, 552, 554, 221]
+  static let codes: [UInt16] = [
+    220, 250, 250, 250, 250, 250, 250, 354, 354, 334, 235, 421, 450, 452, 500, 502, 503, 550, 552, 554, 221,
+  ]
 
   static func run(_ choose: (UInt64) -> UInt64) -> String? {
-    let keywords = ["PIPELINING", "CHUNKING", "DSN", "SIZE 1000", "STARTTLS", "AUTH PLAIN", "LIMITS RCPTMAX=2", "8BITMIME", "BINARYMIME"]
+    let keywords = [
+      "PIPELINING", "CHUNKING", "DSN", "SIZE 1000", "STARTTLS", "AUTH PLAIN", "LIMITS RCPTMAX=2", "8BITMIME", "BINARYMIME",
+    ]
     let settings = SMTPClientSettings(
       hostname: "client.test", dialect: choose(3) == 0 ? .lmtp : .smtp, tls: choose(2) == 0 ? .none : .opportunistic,
-      isImplicitTLS: choose(8) == 0, credentials: choose(4) == 0 ? .init(user: "u", password: "p") : nil, allowsClearAuthentication: true)
+      isImplicitTLS: choose(8) == 0, credentials: choose(4) == 0 ? .init(user: "u", password: "p") : nil,
+      allowsClearAuthentication: true)
     var client = SMTPClient(settings)
     var started: [UInt64: Int] = [:]
     var bodies: Set<UInt64> = []

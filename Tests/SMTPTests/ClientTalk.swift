@@ -58,7 +58,8 @@ extension SMTPClientTransaction {
       id: id, envelope: envelope,
       recipients: recipients.map { text in
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        return .init(address: EmailAddress(localPart: parts[0], domain: parts.count > 1 ? parts[1] : ""), notification: notification)
+        return .init(
+          address: EmailAddress(localPart: parts[0], domain: parts.count > 1 ? parts[1] : ""), notification: notification)
       }, size: size, census: census)
   }
 }

@@ -140,7 +140,8 @@ import Testing
 
   @Test("LMTP answers for each accepted recipient")
   func lmtp() {
-    var talk = ClientTalk(offering: ["PIPELINING"], settings: SMTPClientSettings(hostname: "client.test", dialect: .lmtp, tls: .none))
+    var talk = ClientTalk(
+      offering: ["PIPELINING"], settings: SMTPClientSettings(hostname: "client.test", dialect: .lmtp, tls: .none))
     talk.client.start(.sample(1, to: ["b@s.test", "c@s.test", "d@s.test"]))
     for code in [250, 250, 550, 250, 354] as [UInt16] { talk.reply(code) }
     _ = talk.step()

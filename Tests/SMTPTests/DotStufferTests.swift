@@ -6,7 +6,8 @@ import Testing
 @Suite struct DotStufferTests {
   static let vectors: [(String, String)] = [
     ("", ".\r\n"), ("a\r\n", "a\r\n.\r\n"), ("a", "a\r\n.\r\n"), (".\r\n", "..\r\n.\r\n"), (".", "..\r\n.\r\n"),
-    ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"), ("..a\r\n..", "...a\r\n...\r\n.\r\n"), ("a.b\r\n\r\n.c", "a.b\r\n\r\n..c\r\n.\r\n"),
+    ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"), ("..a\r\n..", "...a\r\n...\r\n.\r\n"),
+    ("a.b\r\n\r\n.c", "a.b\r\n\r\n..c\r\n.\r\n"),
     ("\r\n", "\r\n.\r\n"),
   ]
 
