@@ -27,6 +27,8 @@ public final class FaultyDisk: Disk {
     case cutShort(after: Int, DiskError.Kind)
     /// It says it was done, and nothing was: a lost write, a sync that the drive ignored.
     case swallow
+    /// The first octets are written, and it says that all were.
+    case tear(after: Int)
     /// The write goes to another offset.
     case misdirect(offset: Int)
   }
@@ -187,6 +189,7 @@ public final class FaultyDisk: Disk {
       case .cutShort(let count, let kind):
         piece = bytes.prefix(count)
         failure = DiskError(kind, operation: "write", path: path)
+      case .tear(let count): piece = bytes.prefix(count)
       case .misdirect(let other): place = other
       }
       let size = state.image.files[file]?.count ?? 0
@@ -202,7 +205,7 @@ public final class FaultyDisk: Disk {
   func sync(_ file: DiskImage.FileID, _ path: String) throws(DiskError) {
     try state.withLock { state throws(DiskError) in
       switch ask(Request(number: state.requests, kind: .sync, path: path, offset: 0, count: 0), &state) {
-      case nil, .misdirect: record(.sync(file), &state)
+      case nil, .misdirect, .tear: record(.sync(file), &state)
       case .swallow: break
       case .fail(let kind), .cutShort(_, let kind):
         record(.failedSync(file), &state)
@@ -226,7 +229,7 @@ public final class FaultyDisk: Disk {
   /// Asks the plan about an operation that is done whole or not at all; false if it is to be swallowed.
   private func admit(_ kind: Request.Kind, _ path: String, _ state: inout State) throws(DiskError) -> Bool {
     switch ask(Request(number: state.requests, kind: kind, path: path, offset: 0, count: 0), &state) {
-    case nil, .misdirect: return true
+    case nil, .misdirect, .tear: return true
     case .swallow: return false
     case .fail(let error), .cutShort(_, let error): throw DiskError(error, operation: "\(kind)", path: path)
     }

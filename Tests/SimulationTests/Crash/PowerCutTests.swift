@@ -1,0 +1,131 @@
+import Foundation
+import MartletSimulation
+import Testing
+
+@testable import MailStore
+
+/// What a campaign did.
+struct CutCounts {
+  var runs = 0
+  var cuts = 0
+  var operations = 0
+  var acknowledged = 0
+}
+
+enum PowerCuts {
+  /// `CUTS=100000 SEED=7` make a campaign longer and another one.
+  static func setting(_ name: String, _ standard: Int) -> Int {
+    ProcessInfo.processInfo.environment[name].flatMap(Int.init) ?? standard
+  }
+
+  /// Every cut of one run, at most `limit`; a cut whose image and oracle are those of the one before is not repeated.
+  static func enumerate(_ run: CrashRun, limit: Int, every step: Int = 1, counts: inout CutCounts) throws {
+    let check = CrashCheck(run)
+    counts.runs += 1
+    counts.operations += run.operations.count
+    counts.acknowledged += check.acknowledged(at: .max)
+    var sweep = PowerCutSweep(base: run.base, operations: run.operations, seed: run.seed)
+    var settled = -1
+    let end = counts.cuts.addingReportingOverflow(limit).partialValue
+    while !sweep.isAtEnd, counts.cuts < end {
+      sweep.advance()
+      if step > 1, sweep.position % step != 0 { continue }
+      if check.isUnknown(at: sweep.position) { continue }
+      let acknowledged = check.acknowledged(at: sweep.position)
+      for survival in Survival.allCases {
+        if survival != .kept, !sweep.hasUnsynced { continue }
+        // What is dropped changes the image only with a sync, and what must be there only with an acknowledgement.
+        if survival == .dropped {
+          guard acknowledged != settled || sweep.last?.isSync == true else { continue }
+          settled = acknowledged
+        }
+        counts.cuts += 1
+        do {
+          try check.check(sweep.image(survival), at: sweep.position, goesOn: counts.cuts % 8 == 0, seed: UInt64(sweep.position))
+        } catch {
+          throw CrashFailure("seed \(run.seed), cut \(sweep.position) of \(run.operations.count), \(survival): \(error)")
+        }
+      }
+    }
+  }
+}
+
+extension DiskOperation {
+  var isSync: Bool {
+    switch self {
+    case .sync, .failedSync, .syncFolder: true
+    default: false
+    }
+  }
+}
+
+@Suite("Power cuts", .serialized)
+struct PowerCutTests {
+  @Test("after every power cut exactly the acknowledged is there, and at most whole unacknowledged operations (HOSTILE 53)")
+  func enumerate() throws {
+    let wanted = PowerCuts.setting("CUTS", 20_000)
+    var seed = UInt64(PowerCuts.setting("SEED", 1))
+    var counts = CutCounts()
+    let clock = ContinuousClock()
+    let began = clock.now
+    while counts.cuts < wanted {
+      try PowerCuts.enumerate(try CrashRun.record(seed: seed), limit: wanted - counts.cuts, counts: &counts)
+      seed += 1
+    }
+    let seconds = (clock.now - began).components
+    let rate = Double(counts.cuts) / (Double(seconds.seconds) + Double(seconds.attoseconds) / 1e18)
+    print(
+      "power cuts: \(counts.cuts) cuts in \(counts.runs) runs (\(counts.operations) disk operations, \(counts.acknowledged) acknowledgements), 0 lost, \(Int(rate)) cuts/s"
+    )
+  }
+
+  @Test("a power cut during the recovery from a power cut changes nothing, nor one during compaction (HOSTILE 58)")
+  func cutRecovery() throws {
+    var cuts = 0
+    for seed in UInt64(11)...13 {
+      let run = try CrashRun.record(seed: seed, .init(sessions: 3, operations: 15))
+      let check = CrashCheck(run)
+      var sweep = PowerCutSweep(base: run.base, operations: run.operations, seed: seed)
+      while !sweep.isAtEnd {
+        sweep.advance()
+        guard sweep.position % 97 == 0 || sweep.isAtEnd else { continue }
+        let first = SimulatedStore(sweep.image(.torn), seed: seed, recording: true)
+        try check.check(in: first, at: sweep.position, goesOn: false)
+        var second = PowerCutSweep(base: first.disk.base, operations: first.disk.recording, seed: seed)
+        while !second.isAtEnd {
+          second.advance()
+          for survival in Survival.allCases where survival == .kept || second.hasUnsynced {
+            cuts += 1
+            do {
+              try check.check(second.image(survival), at: sweep.position, goesOn: false, seed: seed)
+            } catch {
+              throw CrashFailure("seed \(seed), cut \(sweep.position), then \(second.position) \(survival): \(error)")
+            }
+          }
+        }
+      }
+    }
+    print("power cuts during recovery: \(cuts) cuts, 0 lost")
+    #expect(cuts > 100)
+  }
+
+  @Test("clocks that jump ten years on, a day back or stop change no number and lose nothing (HOSTILE 59)")
+  func clockJumps() throws {
+    var counts = CutCounts()
+    let shape = CrashRun.Shape(
+      sessions: 3, operations: 24,
+      between: { world, operation in
+        switch operation % 8 {
+        case 2: world.executor.clock.jump(by: .seconds(315_576_000))
+        case 4: world.executor.clock.jump(by: .seconds(-86_400))
+        case 6: world.executor.clock.jump(by: .seconds(-315_576_000))
+        default: break
+        }
+      })
+    for seed in UInt64(21)...22 {
+      try PowerCuts.enumerate(try CrashRun.record(seed: seed, shape), limit: 1_000, every: 5, counts: &counts)
+    }
+    print("power cuts with jumping clocks: \(counts.cuts) cuts, 0 lost")
+    #expect(counts.cuts > 300)
+  }
+}
