@@ -48,10 +48,12 @@ enum AdminRunner {
   }
 
   private static func open(_ configuration: Configuration) async -> Result<SQLiteStore, StoreError> {
-    do {
-      return .success(try await StoreOpening.open(configuration))
-    } catch {
-      return .failure(error as? StoreError ?? .unavailable("\(error)"))
+    await DataOwner.acting(as: configuration.process.user, in: configuration.data) {
+      do {
+        return .success(try await StoreOpening.open(configuration))
+      } catch {
+        return .failure(error as? StoreError ?? .unavailable("\(error)"))
+      }
     }
   }
 

@@ -4,6 +4,22 @@ import Glibc
 /// Gives what root made in the data folder to the user that the server runs as: a command run as root must leave nothing behind that
 /// the server can't open.
 enum DataOwner {
+  /// Runs `body` with the rights of the user that the server runs as, and root's again after it: what it makes in the data folder (made
+  /// beforehand) belongs to that user from the first moment, so that a server that starts meanwhile is told who has the store, not
+  /// that it may not look.
+  static func acting<Result>(as user: String, in folder: String, _ body: () async -> Result) async -> Result {
+    guard geteuid() == 0, let entry = getpwnam(user), entry.pointee.pw_uid != 0 else { return await body() }
+    let (owner, group) = (entry.pointee.pw_uid, entry.pointee.pw_gid)
+    try? DataFolder.make(folder)
+    give(folder, owner, group)
+    setegid(group)
+    seteuid(owner)
+    let result = await body()
+    seteuid(0)
+    setegid(0)
+    return result
+  }
+
   static func restore(_ folder: String, user: String) {
     guard geteuid() == 0, let entry = getpwnam(user) else { return }
     let (owner, group) = (entry.pointee.pw_uid, entry.pointee.pw_gid)

@@ -108,8 +108,9 @@ class Martlet:
     def start(self):
         self.program = Program([*self.wrapper, binary(), "serve", "--config", self.file], self.folder / "martlet.log", {"SWIFT_BACKTRACE": "enable=no"})
         self.program.start(accepts(self.address, self.port))
-        for ready in [accepts_unix(self.lmtp_path)] if self.lmtp_path else []:
-            self.program.wait_until(ready)
+        # The listeners are bound before the store is opened; the control socket comes last.
+        for path in [self.data / "control", *([self.lmtp_path] if self.lmtp_path else [])]:
+            self.program.wait_until(accepts_unix(path))
         return self
 
     def stop(self, seconds=20):
