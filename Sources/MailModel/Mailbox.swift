@@ -90,6 +90,7 @@ public struct MailboxChanges: Hashable, Sendable {
   public var uidNext: UID
   /// Added or with changed flags: uid, modSeq, flags, in UID order.
   public var changed: [Change]
+  /// Gone, in UID order. After a partial page there may be some among them that were never told as changed.
   public var vanished: [UID]
   /// More than the page holds: ask again since `highestModSeq`.
   public var isPartial: Bool

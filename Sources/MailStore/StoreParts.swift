@@ -28,20 +28,19 @@ final class StoreParts: @unchecked Sendable {
     _ options: SQLiteStore.Options, _ surroundings: SQLiteStore.Surroundings
   ) async throws(StoreError) -> StoreParts {
     let worker = surroundings.workers.makeSerialWorker(named: "writer")
-    let result: Result<StoreParts, StoreError> = await withCheckedContinuation { continuation in
+    return try await Waiting.result { done in
       worker.submit {
         do {
-          continuation.resume(returning: .success(try StoreParts(options, surroundings, worker)))
+          done(.success(try StoreParts(options, surroundings, worker)))
         } catch let error as StoreError {
-          continuation.resume(returning: .failure(error))
+          done(.failure(error))
         } catch let error as SQLiteError {
-          continuation.resume(returning: .failure(error.storeError))
+          done(.failure(error.storeError))
         } catch {
-          continuation.resume(returning: .failure(.unavailable("\(error)")))
+          done(.failure(.unavailable("\(error)")))
         }
       }
     }
-    return try result.get()
   }
 
   private init(_ options: SQLiteStore.Options, _ surroundings: SQLiteStore.Surroundings, _ worker: any SerialWorker) throws {
@@ -56,6 +55,12 @@ final class StoreParts: @unchecked Sendable {
     let segments = BodySegments(disk: surroundings.disk, workers: surroundings.workers, limits: options.segments)
     try segments.start(try Self.segmentUses(in: writer.database))
     bodies = segments
+    // The names of what was made just now: without them the first transactions stand nowhere.
+    do {
+      try surroundings.disk.syncFolder("")
+    } catch {
+      throw StoreError.unavailable("\(error)")
+    }
     let openReader: @Sendable () throws -> Database = {
       try Database(path: options.database, vfs: options.vfs, isReadOnly: true, cacheBytes: options.limits.cache / 4)
     }
@@ -141,7 +146,7 @@ final class StoreParts: @unchecked Sendable {
   /// Commits what waits and closes everything.
   func close() async {
     group.refuseNew()
-    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+    await Waiting.end { done in
       group.drain { [self] in
         readers.refuseNew()
         readers.closeConnections {
@@ -150,7 +155,7 @@ final class StoreParts: @unchecked Sendable {
               self.committer.withWriter { $0.database.close() }
               self.bodies.close()
               self.lock.withLock { $0 = nil }
-              continuation.resume()
+              done()
             }
           }
         }

@@ -109,10 +109,7 @@ def test_unchecked_concurrency_is_proved_beside_it():
 # Whoever makes a continuation must resume it exactly once: so these files alone may.
 CONTINUATIONS = {
     "Outside/Connection.swift": "the one wait of a session",
-    "MailStore/StoreParts.swift": "opening and closing on the writer",
-    "MailStore/Writing/GroupCommit.swift": "the wait for a commit",
-    "MailStore/Writing/Checkpointer.swift": "the wait for a checkpoint",
-    "MailStore/Reading/ReaderPool.swift": "the wait for a reader",
+    "MailStore/Waiting.swift": "the wait for a commit, a reader, a worker",
     "MailStore/Bodies/SegmentSpool.swift": "the wait for the disk",
     "MartletServer/Loop/LoopSleeper.swift": "the wait for a time",
     "MartletServer/Network/NIODialer.swift": "the wait for a connection",

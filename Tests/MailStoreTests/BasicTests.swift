@@ -10,7 +10,7 @@ struct BasicTests {
   @Test("a relayed message is leased at once, and gone after its removal")
   func relay() async throws {
     let place = try StoreUnderTest()
-    let store = try await place.open()
+    let store = try await place.openSQLite()
     let receipt = try await store.accept(Make.acceptance(1, queue: ["a@example.org"]), body: Make.body(4_000), claiming: true)
     let queued = try #require(receipt.queued)
     #expect(queued.entries.map(\.state) == [.claimed])
@@ -31,14 +31,14 @@ struct BasicTests {
   @Test("a delivered message is in the mailbox with its prefix, and still there after opening again")
   func delivery() async throws {
     let place = try StoreUnderTest()
-    var store = try await place.open()
+    var store = try await place.openSQLite()
     let account = try await store.makeAccount("alice@example.test")
     let receipt = try await store.accept(Make.acceptance(1, to: [Make.delivery(account)]), body: Make.body(100), claiming: false)
     #expect(receipt.deliveries.map(\.uid) == [UID(rawValue: 1)])
     await store.close()
     await #expect(throws: StoreError.closed) { try await store.directory() }
 
-    store = try await place.open()
+    store = try await place.openSQLite()
     let inbox = try await store.mailbox("inbox", of: account.id)
     #expect(inbox.messages == 1)
     #expect(inbox.unseen == 1)
@@ -58,7 +58,7 @@ struct BasicTests {
   @Test("accepting the same id twice stores once")
   func idempotent() async throws {
     let place = try StoreUnderTest()
-    let store = try await place.open()
+    let store = try await place.openSQLite()
     let account = try await store.makeAccount("alice@example.test")
     let acceptance = Make.acceptance(1, to: [Make.delivery(account)], queue: ["b@example.org"])
     let first = try await store.accept(acceptance, body: Make.body(100), claiming: false)
@@ -74,22 +74,22 @@ struct BasicTests {
   @Test("a second opening is refused while the first has the store, and says who has it")
   func lock() async throws {
     let place = try StoreUnderTest()
-    let store = try await place.open()
+    let store = try await place.openSQLite()
     do {
-      _ = try await place.open()
+      _ = try await place.openSQLite()
       Issue.record("opened twice")
     } catch {
       guard case .unavailable(let reason) = error else { throw error }
       #expect(reason.contains("process"))
     }
     await store.close()
-    await (try place.open()).close()
+    await (try place.openSQLite()).close()
   }
 
   @Test("claims come in due order, are grouped by message, and end with the lease")
   func claims() async throws {
     let place = try StoreUnderTest()
-    let store = try await place.open()
+    let store = try await place.openSQLite()
     _ = try await store.accept(Make.acceptance(1, queue: ["a@x.org", "b@y.org"], due: 20), body: Make.body(9), claiming: false)
     _ = try await store.accept(Make.acceptance(2, queue: ["c@x.org"], due: 10), body: Make.body(9), claiming: false)
     #expect(try await store.nextDue() == Timestamp(seconds: 10))

@@ -12,7 +12,10 @@ extension Writer {
     let bodies = try giveUpExpunged(before: isShort ? now : now.advanced(by: .seconds(-limits.undelete)))
     let log = try forgetExpunged(before: now.advanced(by: .seconds(-limits.expungeLog)))
     let dropped = try clearDropped()
-    let trace = try forgetTrace(before: now.advanced(by: .seconds(-limits.traceAge)))
+    let trace =
+      try forgetTrace(before: now.advanced(by: .seconds(-limits.traceAge)))
+      || (traceOctets > limits.traceSize && forgetTrace(before: now))
+    try database.run("INSERT OR REPLACE INTO meta(key, value) VALUES('trace-octets', ?)", .int(traceOctets))
     return bodies || log || dropped || trace
   }
 
@@ -71,15 +74,16 @@ extension Writer {
   /// The oldest trace, by the time in its id; never that of a message that is still queued.
   private func forgetTrace(before: Timestamp) throws -> Bool {
     let horizon = Int64(max(before.microseconds, 0) / 1_000) << 16
-    let ids = try database.all("SELECT DISTINCT id FROM trace WHERE id < ? ORDER BY id LIMIT ?", [.int(horizon), .int(Self.step)]) {
-      $0.int(0)
+    let ids = try database.all(
+      """
+      SELECT id, sum(length(events)) FROM trace WHERE id < ?
+        AND NOT EXISTS (SELECT 1 FROM recipients WHERE message = trace.id) GROUP BY id ORDER BY id LIMIT ?
+      """, [.int(horizon), .int(Self.step)]
+    ) { ($0.int(0), $0.int(1)) }
+    for (id, octets) in ids {
+      try database.run("DELETE FROM trace WHERE id = ?", .int(id))
+      traceOctets = max(traceOctets - octets, 0)
     }
-    var gone = 0
-    for id in ids {
-      try database.run(
-        "DELETE FROM trace WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM recipients WHERE message = ?1)", .int(id))
-      gone += database.changes
-    }
-    return ids.count == Int(Self.step) && gone > 0
+    return ids.count == Int(Self.step)
   }
 }

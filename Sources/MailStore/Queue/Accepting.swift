@@ -20,7 +20,7 @@ extension Writer {
     record.hadRecipients = !acceptance.recipients.isEmpty
     record.names = names(of: acceptance)
     record.events = acceptance.trace
-    try database.run("INSERT INTO trace(id, seq, events) VALUES(?, 0, ?)", .int(id), .blob(record.packed()))
+    try insertTrace(id, seq: 0, record.packed())
     // A message for nobody (discarded with a reason) leaves its trace only.
     guard record.hadRecipients || !record.deliveries.isEmpty else {
       return Receipt(id: acceptance.id, deliveries: [], queued: nil, isRepeated: false)

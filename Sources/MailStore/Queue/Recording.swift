@@ -115,13 +115,16 @@ extension Writer {
 
   /// One stage of a message's life.
   func appendTrace(_ id: QueueID, _ events: [TraceEvent]) throws {
-    try database.run(
-      "INSERT INTO trace(id, seq, events) VALUES(?, ?, ?)", .id(id.rawValue), .int(numbers.take(.trace)),
-      .blob(TraceRecord.packed(events)))
+    try insertTrace(Int64(bitPattern: id.rawValue), seq: numbers.take(.trace), TraceRecord.packed(events))
   }
 }
 
 extension Writer {
+  func insertTrace(_ id: Int64, seq: Int64, _ events: [UInt8]) throws {
+    traceOctets += Int64(events.count)
+    try database.run("INSERT INTO trace(id, seq, events) VALUES(?, ?, ?)", .int(id), .int(seq), .blob(events))
+  }
+
   /// The message's bytes are damaged: it is not read again.
   func quarantine(_ body: BodyID) throws {
     try database.run("UPDATE messages SET damaged = 1 WHERE id = ? AND damaged = 0", .int(body.rawValue))

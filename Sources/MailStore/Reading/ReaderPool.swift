@@ -30,19 +30,18 @@ final class ReaderPool: Sendable {
     }
     guard let chosen, readers.indices.contains(chosen) else { throw .closed }
     let reader = readers[chosen]
-    let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+    return try await Waiting.result { done in
       reader.worker.submit {
         let result = reader.run(body)
         self.load.withLock { $0.waiting[chosen] -= 1 }
-        continuation.resume(returning: result)
+        done(result)
       }
     }
-    return try result.get()
   }
 
   /// Returns when every job submitted before has ended.
   func drained() async throws(StoreError) {
-    await withCheckedContinuation { continuation in atEach({ _ in }) { continuation.resume() } }
+    await Waiting.end { done in atEach({ _ in }, done) }
   }
 
   /// Closes every connection (jobs that are queued come first), then calls `done`. `reopen` makes them usable again.

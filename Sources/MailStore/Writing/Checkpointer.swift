@@ -79,16 +79,15 @@ final class Checkpointer: @unchecked Sendable {
 
   /// Runs `job` on the worker and waits for it.
   func perform<T: Sendable>(_ job: @escaping @Sendable () throws(StoreError) -> T) async throws(StoreError) -> T {
-    let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+    try await Waiting.result { done in
       worker.submit {
         do throws(StoreError) {
-          continuation.resume(returning: .success(try job()))
+          done(.success(try job()))
         } catch {
-          continuation.resume(returning: .failure(error))
+          done(.failure(error))
         }
       }
     }
-    return try result.get()
   }
 
   /// Other work that has to do with the disk, not with the writer.

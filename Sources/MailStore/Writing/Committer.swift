@@ -39,7 +39,8 @@ final class Committer: @unchecked Sendable {
       for member in ready where member.kind.needsSpace { member.fail(.full) }
       ready.removeAll { $0.kind.needsSpace }
     }
-    let again = runTogether(ready + lazy)
+    // What returned before these were called comes first.
+    let again = runTogether(lazy + ready)
     settle(placed)
     return again
   }

@@ -18,6 +18,8 @@ final class GroupCommit: Sendable {
     var waiting: [Member] = []
     var lazy: [Member] = []
     var lazyTimer = false
+    /// The group that runs now has lazy members.
+    var isLazyRunning = false
     /// When the first of `waiting` came.
     var first = MonotonicInstant(nanoseconds: 0)
     var underWay = 0
@@ -59,10 +61,9 @@ final class GroupCommit: Sendable {
     _ kind: Member.Kind = .change, body: SpooledBody? = nil, isPassing: Bool = false,
     _ operation: @escaping @Sendable (Writer, BodyPlace?) throws -> T
   ) async throws(StoreError) -> T {
-    let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
-      enqueue(Call(kind: kind, body: body, isPassing: isPassing, operation: operation) { continuation.resume(returning: $0) })
+    try await Waiting.result { done in
+      enqueue(Call(kind: kind, body: body, isPassing: isPassing, operation: operation, finish: done))
     }
-    return try result.get()
   }
 
   /// Runs `operation` in the next group, or in one of its own within `lazyWait`. Nobody waits for it; it is tried until it succeeds
@@ -79,8 +80,8 @@ final class GroupCommit: Sendable {
     if startTimer { worker.submit(after: .milliseconds(limits.lazyWait)) { self.lazyTimerFired() } }
   }
 
-  /// Whether something lazy has not been written yet.
-  var hasLazy: Bool { state.withLock { !$0.lazy.isEmpty } }
+  /// Whether something lazy has not been committed yet, be it in a group that runs now.
+  var hasLazy: Bool { state.withLock { !$0.lazy.isEmpty || $0.isLazyRunning } }
 
   func began() { state.withLock { $0.underWay += 1 } }
 
@@ -146,6 +147,7 @@ final class GroupCommit: Sendable {
       state.acceptsWaiting -= accepts
       state.answered += min(accepts, max(state.underWay - state.answered, 0))
       defer { state.lazy = [] }
+      state.isLazyRunning = !state.lazy.isEmpty
       return (members, state.lazy)
     }
     guard let taken else { return }
@@ -158,6 +160,7 @@ final class GroupCommit: Sendable {
     var pause: (@Sendable () -> Void)?
     let wait = state.withLock { state -> Duration? in
       state.isBusy = false
+      state.isLazyRunning = false
       pause = state.pause
       state.pause = nil
       if pause != nil {

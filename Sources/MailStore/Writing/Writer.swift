@@ -21,6 +21,8 @@ final class Writer: @unchecked Sendable {
   var changes: [StoreChange] = []
   /// Counts what was changed in memory, so that a refusal can be told from a failure midway.
   private(set) var mutations = 0
+  /// Octets of trace, about: counted here, written down now and then, so that a crash makes it a little wrong.
+  var traceOctets: Int64
   /// Numbers given out; the blocks they come from are in `meta`.
   var numbers: Numbers
 
@@ -31,6 +33,7 @@ final class Writer: @unchecked Sendable {
     self.clock = clock
     self.random = random
     counters = CounterCache(limit: limits.cachedAccounts)
+    traceOctets = try database.first("SELECT value FROM meta WHERE key = 'trace-octets'", []) { $0.int(0) } ?? 0
     numbers = try Numbers(database)
   }
 

@@ -22,7 +22,7 @@ final class StoreUnderTest: Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-  func open() async throws(StoreError) -> SQLiteStore {
+  func openSQLite() async throws(StoreError) -> SQLiteStore {
     var options = SQLiteStore.Options(folder: folder)
     options.limits = limits
     return try await SQLiteStore.open(
