@@ -10,11 +10,19 @@ final class Intake {
   var observer: MessageObserver
   let started: MonotonicInstant
   let receivedBefore: UInt64
-  /// The store could not take it; the rest is thrown away and the reply says why.
+  /// The store could not take it, or it is in quarantine; the rest is thrown away and the reply says why.
   var failure: StoreError?
+  private let notes: any ParsingNotes
+  /// Who sent it and how it begins: what the notes know it by.
+  private var unit = ParsingUnit()
+  private var isNamed = false
 
-  init(spool: any BodySpool, started: MonotonicInstant, receivedBefore: UInt64) {
+  init(
+    spool: any BodySpool, notes: any ParsingNotes, client: String, started: MonotonicInstant, receivedBefore: UInt64
+  ) {
     self.spool = spool
+    self.notes = notes
+    unit.add(client.utf8)
     self.observer = MessageObserver()
     self.started = started
     self.receivedBefore = receivedBefore
@@ -22,12 +30,34 @@ final class Intake {
 
   func take(_ bytes: ByteBuffer) async {
     guard failure == nil else { return }
-    observer.observe(bytes)
+    guard observe(bytes) else {
+      failure = .unavailable("a message that begins like this one brought the server down twice: it is in quarantine")
+      return spool.discard()
+    }
     do throws(StoreError) {
       try await spool.append(bytes)
     } catch {
       failure = error
       spool.discard()
     }
+  }
+
+  /// Parses the bytes, noted so that what brings the process down twice is not parsed a third time.
+  private func observe(_ bytes: ByteBuffer) -> Bool {
+    if !isNamed {
+      isNamed = true
+      unit.add(bytes.readableBytesView.prefix(512))
+    }
+    guard notes.begin(unit) else { return false }
+    defer { notes.end() }
+    observer.observe(bytes)
+    return true
+  }
+
+  /// What was seen; nil for a message in quarantine.
+  func observation() -> MessageObservation? {
+    guard notes.begin(unit) else { return nil }
+    defer { notes.end() }
+    return observer.finish()
   }
 }

@@ -24,6 +24,8 @@ public struct SMTPListener: Sendable {
   public var outbound: any Outbound
   /// Shared by all listeners.
   public var fullMailboxes: FullMailboxes
+  /// Shared with the supervisor.
+  public var notes: any ParsingNotes
   public var log: Logger
 
   public init(
@@ -31,7 +33,7 @@ public struct SMTPListener: Sendable {
     random: any RandomSource,
     sleeper: any Sleeper, tls: (any TLSContext)?, isImplicitTLS: Bool, limits: SessionLimits = SessionLimits(),
     outbound: any Outbound,
-    fullMailboxes: FullMailboxes, log: Logger
+    fullMailboxes: FullMailboxes, notes: any ParsingNotes = NoParsingNotes(), log: Logger
   ) {
     self.service = service
     self.reception = reception
@@ -45,6 +47,7 @@ public struct SMTPListener: Sendable {
     self.limits = limits
     self.outbound = outbound
     self.fullMailboxes = fullMailboxes
+    self.notes = notes
     self.log = log
   }
 }

@@ -51,7 +51,8 @@ extension SMTPSession {
 
   private func beginIntake() {
     intake = Intake(
-      spool: listener.store.makeSpool(), started: listener.clock.monotonic(), receivedBefore: connection.bytesReceived)
+      spool: listener.store.makeSpool(), notes: listener.notes, client: client.addressText, started: listener.clock.monotonic(),
+      receivedBefore: connection.bytesReceived)
   }
 
   /// Gives up what was taken in, if it was not stored.
@@ -122,8 +123,11 @@ extension SMTPSession {
     if let failure = intake.failure { return refuseMessage(StoreReply.reply(to: failure), reason: "\(failure)") }
     let id = QueueID(at: listener.clock.now(), randomness: listener.random.next())
     client.protocolKeyword = conversation.protocolKeyword
-    let verdict = listener.reception.judge(
-      message: message, recipients: judged, observed: intake.observer.finish(), client: client, id: id)
+    guard let observed = intake.observation() else {
+      intake.spool.discard()
+      return refuseMessage(StoreReply.reply(to: .unavailable("quarantine")), reason: "in quarantine after two crashes")
+    }
+    let verdict = listener.reception.judge(message: message, recipients: judged, observed: observed, client: client, id: id)
     guard case .accept(let acceptance) = verdict else {
       intake.spool.discard()
       guard case .refuse(let reply, let reason) = verdict else { return .close([]) }

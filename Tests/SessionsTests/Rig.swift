@@ -67,9 +67,12 @@ struct Rig {
   }
 
   private func build() async throws -> House {
+    var options = SQLiteStore.Options(database: "store.db", lock: nil)
+    options.limits.ballast = 0
     let vfs = RecordingVFS(disk: disk, clock: executor.clock, random: executor.random)
+    options.vfs = vfs.name
     let store = try await SQLiteStore.open(
-      SQLiteStore.Options(database: "store.db", lock: nil, vfs: vfs.name),
+      options,
       in: SQLiteStore.Surroundings(disk: disk, clock: executor.clock, random: executor.random, workers: executor))
     try await store.addDomain(Domain(name: "example.test", kind: .local))
     try await store.addDomain(Domain(name: "relay.test", kind: .relay))

@@ -184,10 +184,10 @@ struct SMTPSessionTests {
     rig.offersTLS = true
     try rig.run { house in
       let peer = ScriptedPeer(
-        lines: envelope + ["RCPT TO:<bob@example.test>", "STARTTLS", "DATA", "EHLO client.test", "STARTTLS"]
+        lines: ["EHLO client.test", "STARTTLS", "MAIL FROM:<carol@elsewhere.test>", "EHLO client.test", "STARTTLS"]
           + ["MAIL FROM:<carol@elsewhere.test>", "RCPT TO:<bob@example.test>", "DATA"] + body)
       await house.talk(peer)
-      #expect(peer.startedTLS == 1)
+      #expect(peer.startedTLS == 1, "\(peer.replies)")
       #expect(peer.replies.filter { $0.hasPrefix("503") }.count == 2, "\(peer.replies)")
       let value7 = try await house.bodies(of: "bob")
       let message = try #require(value7.first)
@@ -287,7 +287,8 @@ struct SMTPSessionTests {
       let first = "Subject: chunks\r\n\r\none\r\n"
       let second = "two\r\n"
       let peer = ScriptedPeer([
-        .say(Array("EHLO client.test\r\nMAIL FROM:<carol@elsewhere.test>\r\nRCPT TO:<bob@example.test>\r\n".utf8)),
+        .say(Array("EHLO client.test\r\n".utf8)),
+        .say(Array("MAIL FROM:<carol@elsewhere.test>\r\nRCPT TO:<bob@example.test>\r\n".utf8)),
         .say(Array("BDAT \(first.utf8.count)\r\n\(first)".utf8)), .say(Array("BDAT \(second.utf8.count) LAST\r\n\(second)".utf8)),
         .finish,
       ])

@@ -20,6 +20,12 @@ extension Writer {
     record.hadRecipients = !acceptance.recipients.isEmpty
     record.names = names(of: acceptance)
     record.events = acceptance.trace
+    for (delivery, place) in zip(acceptance.deliveries, record.deliveries) {
+      record.events.append(
+        TraceEvent(
+          time: acceptance.received, kind: .delivered, recipient: delivery.recipient.plainText,
+          detail: [.init("mailbox", delivery.mailbox), .init("uid", String(place.uid.rawValue))]))
+    }
     try insertTrace(id, seq: 0, record.packed())
     // A message for nobody (discarded with a reason) leaves its trace only.
     guard record.hadRecipients || !record.deliveries.isEmpty else {

@@ -20,7 +20,8 @@ final class ListenerService: Sendable {
         overload: server.overload, clock: server.clock, random: server.random, sleeper: LoopSleeper(loops: server.loops),
         tls: context,
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
-        outbound: server.outbound, fullMailboxes: fullMailboxes, log: server.log))
+        outbound: server.outbound, fullMailboxes: fullMailboxes,
+        notes: server.notes, log: server.log))
   }
 
   var current: SMTPListener { holder.withLock { $0 } }

@@ -32,6 +32,7 @@ public final class Server: Sendable {
   let tls: TLSContexts
   let clock: any Clock
   let random: any RandomSource
+  let notes: any ParsingNotes
   let log: Logger
   private let state: Mutex<State>
 
@@ -62,7 +63,8 @@ public final class Server: Sendable {
   /// The configuration it runs by.
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
-  private init(_ parts: Parts, _ configuration: Configuration) {
+  private init(_ parts: Parts, _ configuration: Configuration, notes: any ParsingNotes) {
+    self.notes = notes
     loops = parts.loops
     store = parts.store
     directory = parts.directory
@@ -83,11 +85,14 @@ public final class Server: Sendable {
   ///
   /// - Parameter sockets: listening sockets in the order of `configuration.listeners`, bound beforehand (with the rights for low
   ///   ports); nil binds them here.
-  public static func start(_ configuration: Configuration, sockets: [ListeningSocket]? = nil, log: Logger) async throws -> Server {
+  /// - Parameter notes: shared with the supervisor.
+  public static func start(
+    _ configuration: Configuration, sockets: [ListeningSocket]? = nil, notes: any ParsingNotes = NoParsingNotes(), log: Logger
+  ) async throws -> Server {
     let sockets = try sockets ?? configuration.listeners.map { try ListeningSocket.bind($0.address) }
     do {
       let parts = try await Parts.assemble(configuration, sockets: sockets, log: log)
-      let server = Server(parts, configuration)
+      let server = Server(parts, configuration, notes: notes)
       server.followChanges()
       parts.loops.all[0].start { server.scheduler.start() }
       try await server.listen(on: sockets, configuration)

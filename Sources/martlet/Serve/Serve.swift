@@ -28,7 +28,7 @@ struct Serve: ParsableCommand {
     do throws(AdminFailure) {
       let file = try ConfigurationFile(path: configuration.path)
       if let inheritance = Inheritance() {
-        ServerProcess.run(file, sockets: try sockets(file.configuration, inheritance))
+        ServerProcess.run(file, sockets: try sockets(file.configuration, inheritance), notes: inheritance.sharedNotes())
       }
       let sockets = try bind(file.configuration)
       if single { ServerProcess.run(file, sockets: sockets) }

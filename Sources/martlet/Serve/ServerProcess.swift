@@ -10,16 +10,18 @@ import Outside
 /// The process that serves: starts the server, follows signals, ends it.
 enum ServerProcess {
   /// Runs until the process ends.
-  static func run(_ file: ConfigurationFile, sockets: [ListeningSocket]) -> Never {
+  static func run(_ file: ConfigurationFile, sockets: [ListeningSocket], notes: SharedNotes? = nil) -> Never {
     let signals = ProcessSignals()
     Task.detached {
-      let code = await serve(file, sockets, signals)
+      let code = await serve(file, sockets, notes, signals)
       exit(code)
     }
     dispatchMain()
   }
 
-  private static func serve(_ file: ConfigurationFile, _ sockets: [ListeningSocket], _ signals: ProcessSignals) async -> CInt {
+  private static func serve(
+    _ file: ConfigurationFile, _ sockets: [ListeningSocket], _ notes: SharedNotes?, _ signals: ProcessSignals
+  ) async -> CInt {
     let configuration = file.configuration
     let writer: LogWriter
     do throws(LogError) {
@@ -31,7 +33,7 @@ enum ServerProcess {
     let log = ServerLog.logger(configuration.log, writer: writer)
     defer { writer.flush() }
     do {
-      let server = try await Server.start(configuration, sockets: sockets, log: log)
+      let server = try await Server.start(configuration, sockets: sockets, notes: notes ?? NoParsingNotes(), log: log)
       let control = try await server.startControl(parse: Martlet.parse)
       log.notice(
         "started",
