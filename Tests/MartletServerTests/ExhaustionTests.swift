@@ -26,7 +26,7 @@ import Testing
     ) { $0.output.writeString("220 hello\r\n") }
     // Connected first, while there are descriptors for it; the server's ends come from the same table.
     #expect(try Peer(listener.endpoint).rest() == "220 hello\r\n")
-    let waiting = try (0..<3).map { _ in socketOnly() }
+    let waiting = (0..<3).map { _ in socketOnly() }
     var taken: [CInt] = []
     while true {
       let descriptor = dup(1)
