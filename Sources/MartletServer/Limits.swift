@@ -2,6 +2,9 @@ import Outside
 
 /// The bounds of the server's outer parts: sockets, TLS, threads, logs.
 public struct ServerLimits: Sendable {
+  /// Bytes of a connection's first read, in octets. No reply.
+  public var firstReadSize = 512
+
   /// Bytes of one read from a socket, in octets; a read that fills it lets the next take `largeReadSize`. No reply.
   public var readSize = 8_192
 

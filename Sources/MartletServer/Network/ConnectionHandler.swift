@@ -146,7 +146,9 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
   private func activate(_ context: ChannelHandlerContext) {
     guard let started else { return }
     self.started = nil
-    guard let remote = Endpoint(context.remoteAddress), let local = Endpoint(context.localAddress) else {
+    // The channel's own copies; the context's properties would cost two system calls.
+    let (remoteAddress, localAddress) = (context.channel.remoteAddress, context.channel.localAddress)
+    guard let remote = Endpoint(remoteAddress), let local = Endpoint(localAddress) else {
       context.close(promise: nil)
       return
     }
