@@ -23,7 +23,12 @@ struct LoggedQueue: QueueStore {
     guard log.logLevel <= level else { return }
     var metadata: Logger.Metadata = ["id": "\(record.message)"]
     if let recipient = last.recipient { metadata["to"] = "\(recipient)" }
-    for detail in record.trace.lazy.flatMap(\.detail) { metadata[detail.key] = "\(detail.value)" }
+    for event in record.trace {
+      for detail in event.detail {
+        // The id in a line is that of the message it is about.
+        metadata[event.kind == .notified && detail.key != "stage" ? "notification-\(detail.key)" : detail.key] = "\(detail.value)"
+      }
+    }
     if case .transient(_, let next) = record.outcome {
       metadata["next"] = "\(next.since(last.time).components.seconds)s"
     }
