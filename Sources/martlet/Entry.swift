@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Foundation
 import MartletServer
 
@@ -25,6 +24,6 @@ enum Entry {
       await Martlet.main(nil)
       exit(EXIT_SUCCESS)
     }
-    dispatchMain()
+    ServerProcess.park()
   }
 }

@@ -32,7 +32,7 @@ def test_swaks_delivers_over_tls(martlet, certificate):
 
 def test_swaks_speaks_proxy(martlet):
     server = martlet(trust={"proxy": ["127.0.0.1"]})
-    code, said = swaks(server, "--proxy-version", "2", "--proxy-family", "TCP4", "--proxy-source", "192.0.2.7", "--proxy-source-port", "4711", "--proxy-dest", "192.0.2.1", "--proxy-dest-port", "25")
+    code, said = swaks(server, "--proxy-version", "1", "--proxy-family", "TCP4", "--proxy-source", "192.0.2.7", "--proxy-source-port", "4711", "--proxy-dest", "192.0.2.1", "--proxy-dest-port", "25")
     assert code == 0, said
     assert b"[192.0.2.7]" in server.messages("alice@example.test")[0]
 

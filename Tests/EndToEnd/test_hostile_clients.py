@@ -81,6 +81,8 @@ def test_tls_leaves_nothing_of_the_session_before_it(martlet, certificate):
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
         wire.expect("MAIL FROM:<carol@example.net>", 250)
+        wire.expect("STARTTLS", 503)  # RFC 3207 foresees it between transactions only
+        wire.expect("RSET", 250)
         wire.starttls()
         wire.expect("RCPT TO:<alice@example.test>", 503)
         wire.expect("MAIL FROM:<carol@example.net>", 503)
@@ -324,7 +326,7 @@ def test_a_proxy_header_from_a_stranger_gets_no_service(martlet, header):
     [
         b"PROXY TCP4 192.0.2.777 192.0.2.1 4711 25\r\n", b"PROXY TCP4 192.0.2.7\r\n", b"PROXY TCP4 " + b"9" * 65536, b"EHLO x\r\n",
         b"\r\n\r\n\x00\r\nQUIT\n\x99\x11\x00\x0c" + bytes(12), b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x01\x00", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff" + bytes(65535),
-    ])
+    ], ids=["v1 number", "v1 short", "v1 of 64 KB", "none", "v2 version", "v2 short", "v2 of 64 KB"])
 def test_a_malformed_proxy_header_closes_without_a_word(martlet, header):
     server = martlet(trust={"proxy": ["127.0.0.1"]}, populate=False)
     wire = Wire(server.address, server.port, greeting=False)
@@ -349,7 +351,8 @@ def test_xclient_from_a_stranger_is_refused(martlet):
     server = martlet()
     with Wire(server.address, server.port) as wire:
         assert not any(line.startswith("XCLIENT") for line in wire.ehlo())
-        assert wire.say("XCLIENT ADDR=192.0.2.9")[0] in (500, 502, 550, 554)
+        wire.send("XCLIENT ADDR=192.0.2.9\r\nNOOP\r\n")
+        assert b"220" not in wire.closed() and wire.buffer == b""
 
 
 ODD = [
@@ -424,7 +427,7 @@ def test_bdat_sizes_that_lie_are_refused(martlet):
         wire.expect("NOOP", 250)
         wire.expect("MAIL FROM:<carol@example.net>", 250)
         wire.send(b"BDAT 6\r\nNOOP\r\n")
-        assert wire.reply()[0] == 503
+        assert wire.reply()[0] in (503, 554)
         wire.expect("RCPT TO:<alice@example.test>", 250)
         wire.send(b"BDAT 7\r\nSubject")
         assert wire.reply()[0] == 250

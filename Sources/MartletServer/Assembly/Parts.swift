@@ -46,10 +46,11 @@ struct Parts {
     let outbound = SchedulerOutbound(loop: loops.all[0])
     let host = LocalHost(
       reception: reception, directory: directory, store: store, clock: clock, hostname: configuration.hostname, outbound: outbound)
-    let services = DeliveryServices(
+    var services = DeliveryServices(
       store: store, router: router, dialer: NIODialer(loops: loops, clock: clock), clock: clock, random: random,
       sleeper: LoopSleeper(loops: loops), sink: host, local: host, tls: tls.client,
       spawn: { operation in _ = loops.all[0].start(operation) })
+    services.store = LoggedQueue(queue: services.store, log: log)
     let scheduler = Scheduler(services: services, settings: Settings.delivery(configuration))
     outbound.connect(scheduler)
     return Parts(

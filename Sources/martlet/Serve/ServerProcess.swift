@@ -1,5 +1,4 @@
 import Configuration
-import Dispatch
 import Foundation
 import Glibc
 import Logging
@@ -16,7 +15,13 @@ enum ServerProcess {
       let code = await serve(file, sockets, notes, signals)
       exit(code)
     }
-    dispatchMain()
+    park()
+  }
+
+  /// Leaves the process to its other threads. Not `dispatchMain`: on Linux it waits with every signal unblocked, so that this thread
+  /// would take, by dying of it, what the thread of `ProcessSignals` waits for.
+  static func park() -> Never {
+    while true { pause() }
   }
 
   private static func serve(

@@ -45,7 +45,10 @@ class Notification:
         self.text = parts[0].get_content()
         assert parts[1].get_content_type() in ("message/delivery-status", "message/global-delivery-status")
         payload = parts[1].get_payload()
-        groups = payload if isinstance(payload, list) else []
+        if not isinstance(payload, list):  # RFC 6533's form, which Python does not take apart
+            blocks = parts[1].get_payload(decode=True).replace(b"\r\n", b"\n").strip().split(b"\n\n")
+            payload = [email.message_from_bytes(block, policy=email.policy.default) for block in blocks]
+        groups = payload
         assert groups, "no fields in the delivery status"
         self.fields, self.recipients = dict(groups[0].items()), [dict(g.items()) for g in groups[1:] if len(g.keys())]
         self.returned = parts[2] if len(parts) == 3 else None
