@@ -81,10 +81,7 @@ final class Transport: @unchecked Sendable {
     do throws(SMTPReplyError) {
       while true {
         if let reply = try parser.next(from: &connection.input) { return client.received(reply) }
-        if recorder.hasPending {
-          connection.flush()
-          await recorder.flush()
-        }
+        await settle()
         var deadline = clock.monotonic().advanced(by: duration(stage))
         if client.isBusy { deadline = min(deadline, transactionEnd) }
         switch await connection.receive(until: deadline) {
@@ -121,12 +118,15 @@ final class Transport: @unchecked Sendable {
     }
   }
 
-  /// Waits for work on an open connection; false if the connection is of no more use.
+  /// Hands over what is to be recorded, before a wait.
+  func settle() async {
+    guard recorder.hasPending else { return }
+    connection.flush()
+    await recorder.flush()
+  }
+
+  /// Waits for work on an open connection; false if the connection is of no more use. Begins to wait at once.
   func rest(until deadline: MonotonicInstant) async -> Bool {
-    if recorder.hasPending {
-      connection.flush()
-      await recorder.flush()
-    }
     switch await connection.receive(until: deadline) {
     case .deadline: return true
     case .shutdown: return true

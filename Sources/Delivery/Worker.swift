@@ -79,7 +79,10 @@ final class Worker: @unchecked Sendable {
   private func rest(_ transport: Transport) async -> Bool {
     let clock = scheduler.services.clock
     let deadline = clock.monotonic().advanced(by: scheduler.settings.times.idle)
-    while pool.count == 0, !isRetiring(transport), clock.monotonic() < deadline {
+    while !isRetiring(transport), clock.monotonic() < deadline {
+      await transport.settle()
+      // Nothing is awaited between looking and waiting, so that no wake-up is lost.
+      guard pool.count == 0, !isRetiring(transport) else { break }
       pool.rest(self)
       let isAlive = await transport.rest(until: deadline)
       pool.stopResting(self)
