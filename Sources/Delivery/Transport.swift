@@ -78,10 +78,16 @@ final class Transport: @unchecked Sendable {
   }
 
   private func receive(_ stage: SMTPClientStage) async {
+    var isSettled = false
     do throws(SMTPReplyError) {
       while true {
         if let reply = try parser.next(from: &connection.input) { return client.received(reply) }
-        await settle()
+        if !isSettled, recorder.hasPending {
+          // A read that was asked for earlier may bring bytes meanwhile: look again.
+          isSettled = true
+          await settle()
+          continue
+        }
         var deadline = clock.monotonic().advanced(by: duration(stage))
         if client.isBusy { deadline = min(deadline, transactionEnd) }
         switch await connection.receive(until: deadline) {
@@ -127,15 +133,20 @@ final class Transport: @unchecked Sendable {
 
   /// Waits for work on an open connection; false if the connection is of no more use. Begins to wait at once.
   func rest(until deadline: MonotonicInstant) async -> Bool {
+    guard !isSpoken else { return hangUp() }
     switch await connection.receive(until: deadline) {
-    case .deadline: return true
-    case .shutdown: return true
-    case .data, .closed:
-      // A host that speaks unasked says 421 (RFC 5321, 3.8).
-      if let reply = (try? parser.next(from: &connection.input)) ?? nil { client.received(reply) }
-      client.connectionLost("connection closed by the host")
-      return false
+    case .deadline, .shutdown: return isSpoken ? hangUp() : true
+    case .data, .closed: return hangUp()
     }
+  }
+
+  /// The host closed, or spoke unasked: 421 (RFC 5321, 3.8).
+  private var isSpoken: Bool { connection.isClosed || connection.input.readableBytes > 0 }
+
+  private func hangUp() -> Bool {
+    if let reply = (try? parser.next(from: &connection.input)) ?? nil { client.received(reply) }
+    client.connectionLost("connection closed by the host")
+    return false
   }
 
   // MARK: Bodies
