@@ -97,8 +97,10 @@ public final class Scheduler: @unchecked Sendable {
   var poolOrder: [DestinationPool] = []
   /// Pools that wait for a connection to become free, oldest first.
   var waitingPools: [DestinationPool] = []
-  var connections = 0
-  var suspectConnections = 0
+  /// Connections, by what was known of their pools when they began.
+  var connections = ConnectionCounts()
+  /// Workers that rest on an open connection, or are about to be woken.
+  var resting = 0
   var routes = RouteCache()
   /// Jobs whose route is being looked up, by group.
   var unrouted: [String: [Job]] = [:]
@@ -151,7 +153,7 @@ public final class Scheduler: @unchecked Sendable {
   public func stop(until deadline: MonotonicInstant) async {
     isStopping = true
     for pool in poolOrder { while pool.wakeIdle() {} }
-    while connections > 0, services.clock.monotonic() < deadline {
+    while connections.all > 0, services.clock.monotonic() < deadline {
       await services.sleeper.sleep(until: min(deadline, services.clock.monotonic().advanced(by: .milliseconds(100))))
     }
     await recorder.flush()
@@ -164,6 +166,9 @@ public final class Scheduler: @unchecked Sendable {
     unreachable = HostMemory(limit: settings.limits.destinations)
     claim()
   }
+
+  /// The queue has new work, by the store's change feed.
+  public func newWork() { claim() }
 
   /// Takes a message whose recipients are claimed already (`Receipt.queued`).
   ///

@@ -40,9 +40,7 @@ public struct LocalHost: NotificationSink, LocalDestination {
     let acceptance = reception.acceptance(
       of: notification.recipient, id: notification.id, subject: notification.subject, stage: notification.stage.rawValue,
       due: notification.notBefore,
-      envelope: Envelope(
-        reversePath: nil, bodyType: notification.bodyType, isInternationalized: notification.isInternationalized,
-        requiresTLS: notification.requiresTLS), observed: observe(notification.bytes))
+      envelope: notification.envelope, observed: observe(notification.bytes))
     guard !acceptance.deliveries.isEmpty || !acceptance.recipients.isEmpty else {
       store.note(notification.id, acceptance.trace)
       return notification.id

@@ -136,7 +136,7 @@ import Testing
   func deadDestinations() throws {
     var dns: [String: [(UInt16, String, String)]] = ["live.test": [(10, "mx.live.test", "192.0.2.1")]]
     for index in 0..<1_000 { dns["dead\(index).test"] = [(10, "mx.dead\(index).test", "198.51.\(index / 250).\(index % 250)")] }
-    let rig = try Rig(dns: dns)
+    let rig = try Rig(dns: dns) { $0.limits.connections = 200 }
     for index in 0..<1_000 { rig.dialer.set("198.51.\(index / 250).\(index % 250):25", .dead) }
     let host = rig.host("192.0.2.1:25")
     for _ in 0..<10 { for index in 0..<1_000 { rig.submit(rig.message(to: ["x@dead\(index).test"])) } }
