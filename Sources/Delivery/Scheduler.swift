@@ -179,6 +179,25 @@ public final class Scheduler: @unchecked Sendable {
     take(message, bytes: bytes, isFresh: true)
   }
 
+  /// Mailboxes here took copies before the reply; whose senders asked for it are told (NOTIFY=SUCCESS; RFC 3461, 4.1).
+  ///
+  /// - Parameter header: the beginning of the stored message, as far as its header if possible.
+  public func delivered(_ acceptance: Acceptance, header: ByteBuffer) {
+    let owed = acceptance.deliveries.filter { $0.notification.notify.contains(.success) }
+    guard !owed.isEmpty, acceptance.envelope.reversePath != nil else { return }
+    let message = QueuedMessage(
+      id: acceptance.id, received: acceptance.received, envelope: acceptance.envelope, census: acceptance.census,
+      body: BodyID(rawValue: 0), size: header.readableBytes, entries: [])
+    let hand = MessageInHand(message, bytes: header)
+    hand.succeeded = owed.map { delivery in
+      let entry = QueueEntry(
+        id: QueueRecipientID(rawValue: 0), message: acceptance.id, address: delivery.recipient, notification: delivery.notification,
+        destination: Self.localDestination, state: .claimed, attempts: 1, nextAttempt: acceptance.received)
+      return MessageInHand.Told(entry: entry, stage: .delivered, trace: [])
+    }
+    notifier.tell(hand, self)
+  }
+
   func take(_ message: QueuedMessage, bytes: ByteBuffer?, isFresh: Bool) {
     guard !isStopping else { return }
     let entries = message.entries.filter { $0.state != .held && inHand.insert($0.id).inserted }
