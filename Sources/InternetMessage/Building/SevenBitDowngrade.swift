@@ -47,6 +47,8 @@ public struct SevenBitDowngrade: Sendable {
     }
     for (row, part) in parts.enumerated() where needs[row] {
       if part.type == "multipart", part.subtype == "signed" { throw .signed }
+      // A header that is a message's own, not a part's.
+      let isMessage = part.parent < 0 || (part.parent < row && parts[part.parent].kind == .message)
       switch part.kind {
       case .multipart, .message:
         rewriteHeader(message, part, encoding: part.encoding == .sevenBit ? nil : "7bit", isMessage: isMessage, text: nil)
