@@ -28,7 +28,12 @@ final class DestinationPool: @unchecked Sendable {
   private(set) var closedUntil: MonotonicInstant?
   /// The last failure, for those who are sent back.
   private(set) var lastProblem: DeliveryProblem?
-  /// The last attempt failed: counts against `suspectShare`.
+
+  /// What is known of the destination.
+  enum Standing { case proven, unknown, suspect }
+
+  var standing: Standing { failures > 0 ? .suspect : isProven ? .proven : .unknown }
+  /// The last attempt failed.
   var isSuspect: Bool { failures > 0 }
   /// It has taken a message, and not failed since.
   private(set) var isProven = false

@@ -1,7 +1,10 @@
 /// Bounds of delivery. Counts unless said otherwise.
 public struct DeliveryLimits: Hashable, Sendable {
-  /// Outbound connections in all. More wait. Default 2,000.
+  /// Connections to destinations that have taken mail and not failed since, in all. More wait. Default 2,000.
   public var connections = 2_000
+
+  /// Connections, most of them being made, to destinations that have not shown that they take mail, in all. Default 2,000.
+  public var unprovenConnections = 2_000
 
   /// Of those, how many may belong to destinations that failed last, in percent. Default 50.
   public var suspectShare = 50
@@ -32,6 +35,9 @@ public struct DeliveryLimits: Hashable, Sendable {
 
   /// Octets of a body read from the store at a time. Default 256 KiB.
   public var page = 262_144
+
+  /// Octets of a message that is re-encoded for a host that takes 7-bit only; a larger one is returned. Default 8 MiB.
+  public var downgrade = 8 * 1_048_576
 
   /// Hosts of one route that are tried in one attempt. Default 5.
   public var hostsPerAttempt = 5

@@ -106,6 +106,7 @@ extension Scheduler {
         waitingPools.append(pool)
       }
       // A connection that rests elsewhere gives way.
+      guard resting > 0 else { return }
       for other in poolOrder where other !== pool && other.idleCount > 0 && other.count == 0 {
         other.dismissIdle()
         break
@@ -115,51 +116,41 @@ extension Scheduler {
     beginWorker(pool)
   }
 
+  /// Destinations that take mail and those that have not shown it draw on separate stocks, so that neither waits for the other.
   private func mayConnect(_ pool: DestinationPool) -> Bool {
-    let limit = max(settings.limits.connections, 1)
-    guard connections < limit else { return false }
-    // When half are in use, who has not shown that it takes mail gets one.
-    if !pool.isProven, pool.workers > 0, connections.addedClamped(connections) >= limit { return false }
-    return !pool.isSuspect || suspectConnections * 100 < max(settings.limits.connections, 1) * settings.limits.suspectShare
+    let limits = settings.limits
+    switch pool.standing {
+    case .proven: return connections.proven < max(limits.connections, 1)
+    case .unknown:
+      // When half are in use, each gets one.
+      let limit = max(limits.unprovenConnections, 1)
+      let used = connections.unknown + connections.suspect
+      return used < limit && (pool.workers == 0 || used * 2 < min(limit, max(limits.connections, 1)))
+    case .suspect:
+      let limit = max(limits.unprovenConnections, 1)
+      return connections.unknown + connections.suspect < limit && connections.suspect * 100 < limit * limits.suspectShare
+    }
   }
 
   private func beginWorker(_ pool: DestinationPool) {
-    connections += 1
-    let isSuspect = pool.isSuspect
-    if isSuspect { suspectConnections += 1 }
+    let standing = pool.standing
+    connections.add(1, standing)
     pool.workerBegan()
-    let worker = Worker(pool: pool, scheduler: self, isSuspect: isSuspect)
+    let worker = Worker(pool: pool, scheduler: self, standing: standing)
     services.spawn { await worker.run() }
   }
 
-  func workerEnded(_ pool: DestinationPool, wasSuspect: Bool) {
-    connections -= 1
-    if wasSuspect { suspectConnections -= 1 }
+  func workerEnded(_ pool: DestinationPool, _ standing: DestinationPool.Standing) {
+    connections.add(-1, standing)
     pool.workerEnded()
     serve(pool)
     // Whoever waits longest comes next; those that still may not stay in line.
-    var stay: [DestinationPool] = []
     let waiting = waitingPools
     waitingPools = []
-    for (index, next) in waiting.enumerated() {
-      guard connections < max(settings.limits.connections, 1) else {
-        stay += waiting[index...]
-        break
-      }
-      guard next.count > 0 else {
-        next.isWaiting = false
-        continue
-      }
-      if mayConnect(next), next.wantsWorker(at: services.clock.monotonic()) {
-        next.isWaiting = false
-        beginWorker(next)
-      } else if next.isSuspect {
-        stay.append(next)
-      } else {
-        next.isWaiting = false
-      }
+    for next in waiting {
+      next.isWaiting = false
+      serve(next)
     }
-    waitingPools = stay + waitingPools
     if jobs < settings.limits.jobs / 2, claimsAgain { claim() }
   }
 
@@ -173,6 +164,23 @@ extension Scheduler {
   func rememberNoChunking(_ host: Route.Host) {
     let now = services.clock.monotonic()
     noChunking.mark(host.name, until: now.advanced(by: .seconds(86_400)), now: now)
+  }
+}
+
+/// Connections by what was known of their destinations when they were begun.
+struct ConnectionCounts {
+  var proven = 0
+  var unknown = 0
+  var suspect = 0
+
+  var all: Int { proven + unknown + suspect }
+
+  mutating func add(_ count: Int, _ standing: DestinationPool.Standing) {
+    switch standing {
+    case .proven: proven += count
+    case .unknown: unknown += count
+    case .suspect: suspect += count
+    }
   }
 }
 

@@ -97,8 +97,10 @@ public final class Scheduler: @unchecked Sendable {
   var poolOrder: [DestinationPool] = []
   /// Pools that wait for a connection to become free, oldest first.
   var waitingPools: [DestinationPool] = []
-  var connections = 0
-  var suspectConnections = 0
+  /// Connections, by what was known of their pools when they began.
+  var connections = ConnectionCounts()
+  /// Workers that rest on an open connection, or are about to be woken.
+  var resting = 0
   var routes = RouteCache()
   /// Jobs whose route is being looked up, by group.
   var unrouted: [String: [Job]] = [:]
@@ -151,7 +153,7 @@ public final class Scheduler: @unchecked Sendable {
   public func stop(until deadline: MonotonicInstant) async {
     isStopping = true
     for pool in poolOrder { while pool.wakeIdle() {} }
-    while connections > 0, services.clock.monotonic() < deadline {
+    while connections.all > 0, services.clock.monotonic() < deadline {
       await services.sleeper.sleep(until: min(deadline, services.clock.monotonic().advanced(by: .milliseconds(100))))
     }
     await recorder.flush()
@@ -165,6 +167,9 @@ public final class Scheduler: @unchecked Sendable {
     claim()
   }
 
+  /// The queue has new work, by the store's change feed.
+  public func newWork() { claim() }
+
   /// Takes a message whose recipients are claimed already (`Receipt.queued`).
   ///
   /// Returns at once. What follows costs neither a read from the store nor a transaction of its own, as long as `bytes` are there.
@@ -172,6 +177,25 @@ public final class Scheduler: @unchecked Sendable {
   /// - Parameter bytes: the whole message, prefix and body, if it is still in memory.
   public func submit(_ message: QueuedMessage, bytes: ByteBuffer?) {
     take(message, bytes: bytes, isFresh: true)
+  }
+
+  /// Mailboxes here took copies before the reply; whose senders asked for it are told (NOTIFY=SUCCESS; RFC 3461, 4.1).
+  ///
+  /// - Parameter header: the beginning of the stored message, as far as its header if possible.
+  public func delivered(_ acceptance: Acceptance, header: ByteBuffer) {
+    let owed = acceptance.deliveries.filter { $0.notification.notify.contains(.success) }
+    guard !owed.isEmpty, acceptance.envelope.reversePath != nil else { return }
+    let message = QueuedMessage(
+      id: acceptance.id, received: acceptance.received, envelope: acceptance.envelope, census: acceptance.census,
+      body: BodyID(rawValue: 0), size: header.readableBytes, entries: [])
+    let hand = MessageInHand(message, bytes: header)
+    hand.succeeded = owed.map { delivery in
+      let entry = QueueEntry(
+        id: QueueRecipientID(rawValue: 0), message: acceptance.id, address: delivery.recipient, notification: delivery.notification,
+        destination: Self.localDestination, state: .claimed, attempts: 1, nextAttempt: acceptance.received)
+      return MessageInHand.Told(entry: entry, stage: .delivered, trace: [])
+    }
+    notifier.tell(hand, self)
   }
 
   func take(_ message: QueuedMessage, bytes: ByteBuffer?, isFresh: Bool) {

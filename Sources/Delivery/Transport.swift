@@ -78,12 +78,15 @@ final class Transport: @unchecked Sendable {
   }
 
   private func receive(_ stage: SMTPClientStage) async {
+    var isSettled = false
     do throws(SMTPReplyError) {
       while true {
         if let reply = try parser.next(from: &connection.input) { return client.received(reply) }
-        if recorder.hasPending {
-          connection.flush()
-          await recorder.flush()
+        if !isSettled, recorder.hasPending {
+          // A read that was asked for earlier may bring bytes meanwhile: look again.
+          isSettled = true
+          await settle()
+          continue
         }
         var deadline = clock.monotonic().advanced(by: duration(stage))
         if client.isBusy { deadline = min(deadline, transactionEnd) }
@@ -121,21 +124,29 @@ final class Transport: @unchecked Sendable {
     }
   }
 
-  /// Waits for work on an open connection; false if the connection is of no more use.
+  /// Hands over what is to be recorded, before a wait.
+  func settle() async {
+    guard recorder.hasPending else { return }
+    connection.flush()
+    await recorder.flush()
+  }
+
+  /// Waits for work on an open connection; false if the connection is of no more use. Begins to wait at once.
   func rest(until deadline: MonotonicInstant) async -> Bool {
-    if recorder.hasPending {
-      connection.flush()
-      await recorder.flush()
-    }
+    guard !isSpoken else { return hangUp() }
     switch await connection.receive(until: deadline) {
-    case .deadline: return true
-    case .shutdown: return true
-    case .data, .closed:
-      // A host that speaks unasked says 421 (RFC 5321, 3.8).
-      if let reply = (try? parser.next(from: &connection.input)) ?? nil { client.received(reply) }
-      client.connectionLost("connection closed by the host")
-      return false
+    case .deadline, .shutdown: return isSpoken ? hangUp() : true
+    case .data, .closed: return hangUp()
     }
+  }
+
+  /// The host closed, or spoke unasked: 421 (RFC 5321, 3.8).
+  private var isSpoken: Bool { connection.isClosed || connection.input.readableBytes > 0 }
+
+  private func hangUp() -> Bool {
+    if let reply = (try? parser.next(from: &connection.input)) ?? nil { client.received(reply) }
+    client.connectionLost("connection closed by the host")
+    return false
   }
 
   // MARK: Bodies

@@ -17,12 +17,12 @@ final class Worker: @unchecked Sendable {
   private var underWay: [Job] = []
   private var mustQuit = false
 
-  /// The pool was suspect when this began.
-  private let isSuspect: Bool
+  /// What was known of the pool when this began.
+  private let standing: DestinationPool.Standing
 
-  init(pool: DestinationPool, scheduler: Scheduler, isSuspect: Bool) {
+  init(pool: DestinationPool, scheduler: Scheduler, standing: DestinationPool.Standing) {
     self.pool = pool
-    self.isSuspect = isSuspect
+    self.standing = standing
     self.scheduler = scheduler
   }
 
@@ -49,7 +49,7 @@ final class Worker: @unchecked Sendable {
       }
     }
     await scheduler.recorder.flush()
-    scheduler.workerEnded(pool, wasSuspect: isSuspect)
+    scheduler.workerEnded(pool, standing)
   }
 
   private func converse(_ transport: Transport, first: Job) async {
@@ -79,10 +79,15 @@ final class Worker: @unchecked Sendable {
   private func rest(_ transport: Transport) async -> Bool {
     let clock = scheduler.services.clock
     let deadline = clock.monotonic().advanced(by: scheduler.settings.times.idle)
-    while pool.count == 0, !isRetiring(transport), clock.monotonic() < deadline {
+    while !isRetiring(transport), clock.monotonic() < deadline {
+      await transport.settle()
+      // Nothing is awaited between looking and waiting, so that no wake-up is lost.
+      guard pool.count == 0, !isRetiring(transport) else { break }
       pool.rest(self)
+      scheduler.resting += 1
       let isAlive = await transport.rest(until: deadline)
       pool.stopResting(self)
+      scheduler.resting -= 1
       // A connection that broke is seen by the next step.
       if !isAlive { return true }
     }

@@ -88,6 +88,19 @@ import Testing
     #expect(rig.queue.records.map(\.outcome).allSatisfy { $0.isDelivered })
   }
 
+  @Test("a connection that rests takes every message that comes, however they fall", arguments: 1...20)
+  func noLostWakeUp(_ seed: Int) throws {
+    let rig = try Rig(seed: UInt64(seed), routes: Self.route) { $0.limits.firstConnections = 2 }
+    let host = rig.host("192.0.2.1:2600")
+    for round in 1...40 {
+      rig.submit(rig.message(to: ["bob@d.test"]))
+      if round % 3 == 0 { rig.submit(rig.message(to: ["bob@d.test"])) }
+      rig.run(.milliseconds(300))
+      #expect(rig.queue.left == 0)
+    }
+    host.seen.withLock { #expect($0.connections <= 3) }
+  }
+
   @Test("recipients of one message and one route share a transaction; each has its own outcome")
   func outcomes() throws {
     let rig = try Rig(routes: Self.route)

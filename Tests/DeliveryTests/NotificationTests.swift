@@ -138,6 +138,28 @@ import Testing
     }
   }
 
+  @Test("a copy that went into a mailbox before the reply is confirmed to who asked for it")
+  func localSuccess() throws {
+    let rig = try Rig()
+    let scheduler = rig.scheduler
+    let acceptance = Acceptance(
+      id: QueueID(rawValue: 77), received: rig.executor.clock.now(), envelope: Envelope(reversePath: Rig.address("alice@own.test")),
+      prefix: [], summary: MessageSummary(), census: BodyCensus(),
+      deliveries: [
+        LocalDelivery(
+          account: AccountID(rawValue: 1), recipient: Rig.address("bob@own.test"), notification: .init(notify: .success)),
+        LocalDelivery(account: AccountID(rawValue: 2), recipient: Rig.address("eve@own.test")),
+      ])
+    _ = Task(executorPreference: rig.executor) {
+      scheduler.delivered(acceptance, header: ByteBuffer(string: "Subject: x\r\n\r\nbody"))
+    }
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.map(\.stage) == [.delivered])
+    #expect(rig.sink.text(0).contains("Final-Recipient: rfc822; bob@own.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n"))
+    #expect(!rig.sink.text(0).contains("eve@") && rig.sink.text(0).contains("\r\n\r\nSubject: x\r\n--"))
+    #expect(rig.queue.state.withLock { $0.trace[QueueID(rawValue: 77)]?.map(\.kind) } == [.notified])
+  }
+
   @Test("notifications to one domain are spread over time")
   func pace() {
     var pace = NotificationPace(perHour: 2, domains: 10)

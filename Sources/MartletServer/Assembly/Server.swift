@@ -115,7 +115,7 @@ public final class Server: Sendable {
           }
         }
       }
-      if changes.contains(.queue) { loops.all[0].loop.execute { scheduler.queueChanged() } }
+      if changes.contains(.queue) { loops.all[0].loop.execute { scheduler.newWork() } }
     }
   }
 
