@@ -148,7 +148,10 @@ if let wantedTests {
 // `Fuzz/run` builds these with libFuzzer and the address sanitizer in everything, and links them: they are no part of the package.
 if Context.environment["MARTLET_FUZZ"] != nil {
   package.targets.removeAll { $0.type == .test }
-  for name in ["EmailAddress", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation", "SMTPClient"] {
+  for name in [
+    "AddressList", "Codecs", "DNSRecords", "EmailAddress", "EncodedWord", "IPAddress", "MailDate", "MessageObserver", "Parameters",
+    "SevenBitDowngrade", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation", "SMTPClient",
+  ] {
     package.targets.append(
       .target(
         name: "Fuzz\(name)", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", nio],

@@ -1,4 +1,5 @@
 import MailModel
+import MailStore
 import NIOCore
 import Outside
 import SMTP
@@ -51,6 +52,8 @@ final class Job: @unchecked Sendable {
   var entries: [QueueEntry]
   /// The body re-encoded to 7-bit, for a host that takes no other.
   var sevenBit: ByteBuffer?
+  /// Why it could not be re-encoded just now: the transaction begins, and fails for a while at its body.
+  var unreadable: StoreError?
   /// What it is in the trace: `route ...`, `mx`.
   var routeDetails: [TraceEvent.Detail] = []
 
@@ -65,7 +68,7 @@ final class Job: @unchecked Sendable {
 
   var transaction: SMTPClientTransaction {
     var census = message.census
-    if sevenBit != nil {
+    if sevenBit != nil || unreadable != nil {
       census.hasEightBitBody = false
       census.isBinary = false
     }

@@ -30,6 +30,9 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// Octets of message bodies kept in memory for fresh messages; beyond, they are read from the store. Default 64 MiB.
   public var bodyMemory = 64 * 1_048_576
 
+  /// Octets of a message that is re-encoded for a host that takes 7-bit only; larger ones are returned: 554 5.6.3. Default 16 MiB.
+  public var convertedMessage = 16 * 1_048_576
+
   /// Recipients leased by one claim. Default 500.
   public var claim = 500
 

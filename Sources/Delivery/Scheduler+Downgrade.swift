@@ -4,29 +4,26 @@ import NIOCore
 
 /// Bodies for hosts that take 7-bit only (RFC 6152, 3).
 extension Scheduler {
-  /// The job's message re-encoded to 7-bit; nil if that can't be done without harm: it is then returned with `554 5.6.3`.
-  func sevenBit(_ job: Job) async -> ByteBuffer? {
+  /// The job's message re-encoded to 7-bit; nil if that can't be done without harm, or the message is over
+  /// `DeliveryLimits.convertedMessage`: it is then returned with `554 5.6.3`. Throws if it can't be read just now.
+  func sevenBit(_ job: Job) async throws(StoreError) -> ByteBuffer? {
     let size = job.message.size
-    guard size <= settings.limits.downgrade else { return nil }
-    var message: [UInt8] = []
-    if let kept = job.hand.bytes {
-      message = Array(kept.readableBytesView)
-    } else {
-      do throws(StoreError) {
-        while message.count < size {
-          let page = try await services.store.read(
-            job.message.body, range: message.count..<min(message.count + settings.limits.page, size))
-          guard page.readableBytes > 0 else { return nil }
-          message += Array(page.readableBytesView)
-        }
-      } catch {
-        return nil
-      }
+    guard size <= settings.limits.convertedMessage else { return nil }
+    let whole = try await wholeMessage(job, size: size)
+    guard let converted = try? SevenBitDowngrade.convert(whole) else { return nil }
+    return ByteBuffer(bytes: converted)
+  }
+
+  private func wholeMessage(_ job: Job, size: Int) async throws(StoreError) -> [UInt8] {
+    if let bytes = job.hand.bytes { return Array(bytes.readableBytesView) }
+    var whole: [UInt8] = []
+    whole.reserveCapacity(size)
+    while whole.count < size {
+      let end = min(size, whole.count + max(settings.limits.page, 1))
+      let page = try await services.store.read(job.message.body, range: whole.count..<end)
+      guard page.readableBytes > 0 else { throw .unavailable("the stored message is shorter than it was") }
+      whole += page.readableBytesView
     }
-    do throws(SevenBitDowngrade.Refusal) {
-      return ByteBuffer(bytes: try SevenBitDowngrade.convert(message))
-    } catch {
-      return nil
-    }
+    return whole
   }
 }

@@ -173,7 +173,7 @@ final class Transport: @unchecked Sendable {
       do throws(StoreError) {
         bytes = try await read(offset..<min(offset + max(page, 1), size))
       } catch {
-        return client.bodyFailed("451 4.3.0 The stored message can't be read: \(error)", permanently: false)
+        return bodyUnreadable(error)
       }
       guard bytes.readableBytes > 0, bytes.readableBytes <= size - offset else {
         return client.bodyFailed("451 4.3.0 The stored message is shorter than it was", permanently: false)
@@ -211,6 +211,11 @@ final class Transport: @unchecked Sendable {
     guard framing == .dotted, connection.input.readableBytes > 0 else { return true }
     client.connectionLost("the host answered before the message was sent")
     return false
+  }
+
+  /// The store can't give the body just now: tried again later.
+  func bodyUnreadable(_ error: StoreError) {
+    client.bodyFailed("451 4.3.0 The stored message can't be read: \(error)", permanently: false)
   }
 
   private func bareLineEnding() {

@@ -96,7 +96,8 @@ final class Worker: @unchecked Sendable {
 
   private func start(_ job: Job, _ transport: Transport) async {
     if job.sevenBit == nil, transport.client.plan(for: job.transaction) == .needsSevenBit {
-      job.sevenBit = await scheduler.sevenBit(job)
+      job.unreadable = nil
+      do throws(StoreError) { job.sevenBit = try await scheduler.sevenBit(job) } catch { job.unreadable = error }
     }
     underWay.append(job)
     transport.start(job.transaction)
@@ -104,7 +105,9 @@ final class Worker: @unchecked Sendable {
 
   private func sendBody(_ id: UInt64, _ framing: SMTPBodyFraming, _ transport: Transport) async {
     guard let job = underWay.first(where: { $0.id == id }) else { return transport.connection.abort() }
-    if let bytes = job.sevenBit ?? job.hand.bytes {
+    if let error = job.unreadable {
+      transport.bodyUnreadable(error)
+    } else if let bytes = job.sevenBit ?? job.hand.bytes {
       await transport.send(bytes, framing)
     } else {
       let store = scheduler.services.store

@@ -1,0 +1,11 @@
+import InternetMessage
+
+/// What is converted needs 7 bits only, and converting it again changes nothing.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  let bytes = Array(UnsafeBufferPointer(start: start, count: count))
+  guard let result = try? SevenBitDowngrade.convert(bytes) else { return 0 }
+  guard result.allSatisfy({ $0 < 0x80 && $0 != 0 }) else { fatalError("not 7-bit") }
+  if let again = try? SevenBitDowngrade.convert(result), again != result { fatalError("not stable") }
+  return 0
+}
