@@ -1,71 +1,103 @@
 import NIOCore
 import SMTP
 
-private struct Decoded: Equatable {
-  var bytes: [UInt8] = []
-  var outcome: DataOutcome?
-  var rest = 0
-}
-
-private func decode(_ pieces: [ArraySlice<UInt8>], _ decoder: DataDecoder) -> Decoded {
-  var decoder = decoder
-  var input = ByteBuffer()
-  var decoded = Decoded()
-  for piece in pieces {
-    input.writeBytes(piece)
-    reading: while decoded.outcome == nil {
-      switch decoder.next(from: &input) {
-      case .bytes(let part): decoded.bytes.append(contentsOf: part.readableBytesView)
-      case .needsInput: break reading
-      case .ended(let outcome): decoded.outcome = outcome
-      }
-    }
-  }
-  decoded.rest = input.readableBytes
-  return decoded
-}
-
-/// A body is decoded the same however it was cut; one without defects holds no bare CR or LF and no final dot.
+/// Message bodies, dot-stuffed and in chunks, against a decoder that looks at one byte at a time. The first byte chooses.
 @_cdecl("LLVMFuzzerTestOneInput")
-public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+public func fuzzSMTPData(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = Array(UnsafeBufferPointer(start: start, count: count))
-  guard bytes.count > 2 else { return 0 }
+  let choice = bytes.first ?? 0
+  let body = Array(bytes.dropFirst())
   var limits = SMTPLimits()
-  limits.messageSize = 4_096
-  limits.bodyLine = 100
-  limits.overrun = 1_024
-  let text = bytes.dropFirst(2)
-  let cut = text.startIndex + Int(bytes[0]) % (text.count + 1)
-  let octets = UInt64(bytes[1])
-  let decoders = [
-    DataDecoder.dotStuffed(limits: limits), .chunk(octets: octets, isBinary: false, after: DataOutcome(), limits: limits),
-    .chunk(octets: octets, isBinary: true, after: DataOutcome(), limits: limits), .discarding(octets: octets, limits: limits),
-  ]
-  for (number, decoder) in decoders.enumerated() {
-    let whole = decode([text], decoder)
-    let inTwo = decode([text[..<cut], text[cut...]], decoder)
-    // Before a defect is met, how much was given may depend on the cut; what a good body is may not. Where reading was given up
-    // (the connection ends then), what is left in the input may depend on it, too.
-    let isGivenUp = whole.outcome?.defects.contains(.overrun) ?? true
-    guard whole.outcome == inTwo.outcome, isGivenUp || whole.rest == inTwo.rest else {
-      fatalError("decoder \(number), cut at \(cut): \(whole) against \(inTwo)")
-    }
-    guard let outcome = whole.outcome, outcome.defects.isEmpty else { continue }
-    // What is discarded is counted, not given.
-    guard whole.bytes == inTwo.bytes, number == 3 || outcome.octets == UInt64(whole.bytes.count) else {
-      fatalError("decoder \(number): bytes differ")
-    }
-    if number == 0, hasBareLineEnd(whole.bytes) { fatalError("a bare CR or LF came through") }
+  limits.messageSize = choice & 2 == 0 ? 0 : 200
+  limits.bodyLine = 80
+  let decoder: DataDecoder
+  let wanted: NaiveBody
+  if choice & 1 == 0 {
+    decoder = .dotStuffed(limits: limits)
+    wanted = NaiveBody(dots: body)
+  } else {
+    decoder = .chunk(octets: UInt64(body.count), isBinary: choice & 4 != 0, after: DataOutcome(), limits: limits)
+    wanted = NaiveBody(chunk: body, isBinary: choice & 4 != 0)
   }
+  for pieces in [[max(body.count, 1)], [1], [5, 1, 30, 2]] { compare(decoder, body, pieces, wanted, limits) }
   return 0
 }
 
-private func hasBareLineEnd(_ bytes: [UInt8]) -> Bool {
-  bytes.indices.contains { index in
-    switch bytes[index] {
-    case 0x0D: index + 1 >= bytes.count || bytes[index + 1] != 0x0A
-    case 0x0A: index == 0 || bytes[index - 1] != 0x0D
-    default: false
+private func compare(_ first: DataDecoder, _ body: [UInt8], _ pieces: [Int], _ wanted: NaiveBody, _ limits: SMTPLimits) {
+  var decoder = first
+  var content: [UInt8] = []
+  var input = ByteBuffer()
+  var rest = body[...]
+  var turn = 0
+  var outcome: DataOutcome?
+  repeat {
+    let piece = pieces[turn % pieces.count]
+    turn += 1
+    input.writeBytes(rest.prefix(piece))
+    rest = rest.dropFirst(piece)
+    loop: while outcome == nil {
+      switch decoder.next(from: &input) {
+      case .bytes(let bytes): content += Array(buffer: bytes)
+      case .needsInput: break loop
+      case .ended(let found): outcome = found
+      }
+    }
+  } while !rest.isEmpty && outcome == nil
+  guard content.count <= wanted.content.count, wanted.content.starts(with: content) else { fatalError("other content") }
+  guard let outcome else {
+    if wanted.hasEnded { fatalError("the end was missed") }
+    return
+  }
+  if outcome.defects.contains(.overrun) { return }
+  guard wanted.hasEnded, input.readableBytes + rest.count == body.count - wanted.length else { fatalError("another end") }
+  guard outcome.octets == UInt64(wanted.content.count) else { fatalError("another count") }
+  let line: DataOutcome.Defects = [.bareCarriageReturn, .bareLineFeed, .nul]
+  guard outcome.defects.intersection(line) == wanted.defects else { fatalError("other defects") }
+  let isTooLarge = limits.messageSize > 0 && outcome.octets > limits.messageSize
+  guard outcome.defects.contains(.tooLarge) == isTooLarge else { fatalError("another judgement on the size") }
+  if outcome.defects.isEmpty, content != wanted.content { fatalError("content was lost") }
+}
+
+private struct NaiveBody {
+  var content: [UInt8] = []
+  var defects: DataOutcome.Defects = []
+  var length = 0
+  var hasEnded = false
+
+  init(dots bytes: [UInt8]) {
+    var isAtLineStart = true
+    while length < bytes.count {
+      if isAtLineStart, bytes[length] == 0x2E {
+        let line = bytes[length...].prefix(3)
+        if line.elementsEqual([0x2E, 0x0D, 0x0A]) {
+          hasEnded = true
+          length += 3
+          break
+        }
+        if line.count < 3, [0x2E, 0x0D, 0x0A].starts(with: line) { break }
+        isAtLineStart = false
+        length += 1
+        continue
+      }
+      content.append(bytes[length])
+      isAtLineStart = bytes[length] == 0x0A && length > 0 && bytes[length - 1] == 0x0D
+      length += 1
+    }
+    judge()
+  }
+
+  init(chunk bytes: [UInt8], isBinary: Bool) {
+    content = bytes
+    length = bytes.count
+    hasEnded = true
+    if !isBinary { judge() }
+  }
+
+  private mutating func judge() {
+    for (index, byte) in content.enumerated() {
+      if byte == 0 { defects.insert(.nul) }
+      if byte == 0x0D, index + 1 < content.count, content[index + 1] != 0x0A { defects.insert(.bareCarriageReturn) }
+      if byte == 0x0A, index == 0 || content[index - 1] != 0x0D { defects.insert(.bareLineFeed) }
     }
   }
 }

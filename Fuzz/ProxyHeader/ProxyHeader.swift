@@ -1,20 +1,38 @@
 import NIOCore
 import SMTP
 
-/// A header is taken whole, with nothing behind it, and a cut one asks for more or is refused, never misread.
+/// PROXY headers: total, bounded, and the same whether the bytes come at once or one by one.
 @_cdecl("LLVMFuzzerTestOneInput")
-public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+public func fuzzProxyHeader(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = Array(UnsafeBufferPointer(start: start, count: count))
-  var input = ByteBuffer(bytes: bytes)
-  guard let header = try? ProxyHeader.take(from: &input) else { return 0 }
-  let length = bytes.count - input.readableBytes
-  var exact = ByteBuffer(bytes: bytes[..<length])
-  guard (try? ProxyHeader.take(from: &exact)) == header, exact.readableBytes == 0 else {
-    fatalError("\(header) hangs on what follows it")
+  var whole = ByteBuffer(bytes: bytes)
+  let atOnce = take(&whole)
+  var input = ByteBuffer()
+  for (offset, byte) in bytes.enumerated() {
+    input.writeInteger(byte)
+    switch take(&input) {
+    case .more: continue
+    case .failed:
+      guard case .failed = atOnce, input.readableBytes == offset + 1 else { fatalError("refused only in pieces") }
+      return 0
+    case .header(let header):
+      guard case .header(header) = atOnce, whole.readableBytes == count - offset - 1 else { fatalError("another header in pieces") }
+      return 0
+    }
   }
-  for end in 0..<length {
-    var short = ByteBuffer(bytes: bytes[..<end])
-    if let early = try? ProxyHeader.take(from: &short) { fatalError("\(early) was read from \(end) of \(length) octets") }
-  }
+  guard case .more = atOnce, count <= 16 + ProxyHeader.maximumPayloadOctets else { fatalError("more is wanted than may come") }
   return 0
+}
+
+private enum Result {
+  case more, failed
+  case header(ProxyHeader)
+}
+
+private func take(_ input: inout ByteBuffer) -> Result {
+  do {
+    return try ProxyHeader.take(from: &input).map { .header($0) } ?? .more
+  } catch {
+    return .failed
+  }
 }

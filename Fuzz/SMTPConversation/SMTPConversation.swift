@@ -2,87 +2,162 @@ import NIOCore
 import Outside
 import SMTP
 
-/// Whatever is sent, in whatever order: the conversation ends or asks for more, and with no proof of storage nothing is ever accepted.
+/// Whole conversations, answered by rules that hang on the addresses. The first byte chooses dialect and proof, the rest is what the
+/// client sends. What is said must be replies, must not hang on the cut, and without a proof no message may be accepted.
 @_cdecl("LLVMFuzzerTestOneInput")
-public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+public func fuzzSMTPConversation(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = Array(UnsafeBufferPointer(start: start, count: count))
-  guard let first = bytes.first else { return 0 }
-  let service = first & 1 == 0 ? clear : lmtp
-  var talk = Talk(
-    SMTPConversation<Never>(service, mayUseXCLIENT: first & 2 != 0),
-    SMTPCommandParser(dialect: service.dialect, limits: service.limits))
-  talk.answers = first >> 2
-  talk.run(ByteBuffer(bytes: bytes.dropFirst()))
-  guard talk.conversation.acceptedMessages == 0 else { fatalError("a message was accepted without proof of storage") }
+  let choice = bytes.first ?? 0
+  let client = Array(bytes.dropFirst())
+  let service = choice & 1 == 0 ? Fuzzed.smtp : Fuzzed.lmtp
+  if choice & 2 == 0 {
+    compare(FuzzedSession<Bool>(service, proof: true), client)
+  } else {
+    // No value of Never exists, so no message can be answered with 250.
+    compare(FuzzedSession<Never>(service, proof: nil), client)
+  }
   return 0
 }
 
-private let clear = SMTPService(dialect: .smtp, hostname: "mx.example.test", extensions: [.standard, .startTLS], limits: limits)
-private let lmtp = SMTPService(dialect: .lmtp, hostname: "mx.example.test", limits: limits)
-private var limits: SMTPLimits {
-  var limits = SMTPLimits()
-  limits.commandLine = 512
-  limits.recipients = 3
-  limits.messages = 3
-  return limits
+private func compare<Proof>(_ session: FuzzedSession<Proof>, _ client: [UInt8]) {
+  var whole = session
+  whole.send(client, pieces: [max(client.count, 1)])
+  var cut = session
+  cut.send(client, pieces: [1, 3, 20, 2, 70])
+  guard whole.output == cut.output, whole.stored == cut.stored else { fatalError("the cut changes what is said") }
+  var parser = SMTPReplyParser()
+  var said = whole.output
+  do {
+    while try parser.next(from: &said) != nil {}
+  } catch {
+    fatalError("not a reply: \(error)")
+  }
+  guard said.readableBytes == 0, !parser.isInReply else { fatalError("an unfinished reply") }
+  // The input is used up: a deadline or a shutdown comes.
+  for step in [whole.conversation.shutdown(), cut.conversation.deadlinePassed(), cut.conversation.deadlinePassed()] {
+    guard case .close = step else { fatalError("the conversation does not end") }
+  }
+  guard whole.conversation.acceptedMessages == whole.stored.count else { fatalError("accepted without being stored") }
 }
 
-/// A session without a world: answers each question by the next bit of `answers`.
-private struct Talk {
-  var conversation: SMTPConversation<Never>
+private enum Fuzzed {
+  static let smtp = service(.smtp)
+  static let lmtp = service(.lmtp)
+
+  static func service(_ dialect: SMTPDialect) -> SMTPService {
+    var limits = SMTPLimits()
+    limits.commandLine = 120
+    limits.discardedLine = 400
+    limits.messageSize = 500
+    limits.overrun = 300
+    limits.recipients = 4
+    limits.badCommands = 1_000
+    limits.idleCommands = 1_000
+    return SMTPService(dialect: dialect, hostname: "mx.example.test", extensions: [.standard, .startTLS], limits: limits)
+  }
+}
+
+private struct FuzzedSession<Proof: Sendable> {
+  var conversation: SMTPConversation<Proof>
   var parser: SMTPCommandParser
-  var answers: UInt8 = 0
   var decoder: DataDecoder?
+  var isClosed = false
+  var input = ByteBuffer()
+  var output = ByteBuffer()
+  var content: [UInt8] = []
+  var stored: [[UInt8]] = []
+  let proof: Proof?
 
-  init(_ conversation: SMTPConversation<Never>, _ parser: SMTPCommandParser) {
-    self.conversation = conversation
-    self.parser = parser
+  init(_ service: SMTPService, proof: Proof?) {
+    conversation = SMTPConversation(service, mayUseXCLIENT: true)
+    parser = SMTPCommandParser(dialect: service.dialect, limits: service.limits)
+    self.proof = proof
+    perform(conversation.start())
   }
 
-  mutating func verdict() -> SMTPVerdict {
-    answers = answers &* 5 &+ 1
-    switch answers % 8 {
-    case 0: return .refuse(SMTPReply(550, nil, "no"))
-    case 1: return .refuseAndClose(SMTPReply(421, nil, "no"))
-    default: return .accept
+  mutating func send(_ bytes: [UInt8], pieces: [Int]) {
+    var rest = bytes[...]
+    var turn = 0
+    while !rest.isEmpty, !isClosed {
+      let piece = pieces[turn % pieces.count]
+      turn += 1
+      input.writeBytes(rest.prefix(piece))
+      rest = rest.dropFirst(piece)
+      while !isClosed, advance() {}
     }
   }
 
-  mutating func run(_ text: ByteBuffer) {
-    var input = text
-    var step = conversation.start()
+  /// False if more bytes are needed.
+  private mutating func advance() -> Bool {
+    guard var body = decoder else {
+      guard var next = parser.next(from: &input) else { return false }
+      // What stands behind a command hangs on the cut, so it is not told.
+      if case .command(let command, _) = next { next = .command(command, isLast: true) }
+      perform(conversation.handle(next))
+      return true
+    }
+    let gave = body.next(from: &input)
+    decoder = body
+    switch gave {
+    case .bytes(let bytes): content += Array(buffer: bytes)
+    case .needsInput: return false
+    case .ended(let outcome):
+      decoder = nil
+      perform(conversation.received(outcome))
+    }
+    return true
+  }
+
+  private mutating func perform(_ first: SMTPStep) {
+    var step = first
     while true {
+      if !conversation.holdsBody { content = [] }
       switch step {
-      case .close: return
-      case .ask: step = conversation.answer(verdict())
-      case .receive(_, let decoder):
-        guard let outcome = receive(decoder, &input) else { return end() }
-        step = conversation.received(outcome)
-      case .upgradeTLS:
-        step =
-          answers & 1 == 0
-          ? conversation.tlsEstablished(TLSFacts(version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384")) : conversation.tlsFailed()
-      case .proceed, .reply, .replies:
-        guard let next = parser.next(from: &input) else { return end() }
-        step = conversation.handle(next)
+      case .proceed: return
+      case .reply(let reply):
+        reply.write(to: &output)
+        return
+      case .replies(let replies):
+        for reply in replies { reply.write(to: &output) }
+        return
+      case .ask(let question): step = answer(question)
+      case .receive(let reply, let body):
+        reply?.write(to: &output)
+        decoder = body
+        return
+      case .upgradeTLS(let reply):
+        reply.write(to: &output)
+        parser = SMTPCommandParser(dialect: conversation.service.dialect, limits: conversation.service.limits)
+        step = conversation.tlsEstablished(TLSFacts(version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384"))
+      case .close(let replies):
+        for reply in replies { reply.write(to: &output) }
+        isClosed = true
+        return
       }
     }
   }
 
-  private func receive(_ decoder: DataDecoder, _ input: inout ByteBuffer) -> DataOutcome? {
-    var decoder = decoder
-    while true {
-      switch decoder.next(from: &input) {
-      case .bytes: continue
-      case .needsInput: return nil
-      case .ended(let outcome): return outcome
-      }
+  private mutating func answer(_ question: SMTPQuestion) -> SMTPStep {
+    switch question {
+    case .greeting, .xclient: return conversation.answer(.accept)
+    case .sender(let sender): return conversation.answer(verdict(sender.envelope.reversePath?.localPart))
+    case .recipient(let recipient): return conversation.answer(verdict(recipient.address.localPart))
+    case .message(let message):
+      guard UInt64(content.count) == message.outcome.octets else { fatalError("octets were lost") }
+      guard let proof else { return conversation.answer(.accept) }
+      stored.append(content)
+      return conversation.stored(
+        proof, note: "stored", refusals: message.recipients.map { $0.address.localPart == "f" ? SMTPReply(552, nil, "full") : nil })
     }
   }
 
-  /// The input is used up: the deadline or the shutdown comes.
-  private mutating func end() {
-    _ = answers & 1 == 0 ? conversation.deadlinePassed() : conversation.shutdown()
-    _ = conversation.protocolKeyword
+  private func verdict(_ local: String?) -> SMTPVerdict {
+    switch local {
+    case "u": .refuse(SMTPReply(550, .init(.permanent, 1, 1), "No such user"))
+    case "l": .refuse(SMTPReply(450, .init(.transient, 2, 1), "Later"))
+    case "w": .refuse(SMTPReply(250, nil, "a refusal that says yes"))
+    case "x": .refuseAndClose(SMTPReply(550, nil, "Away"))
+    default: .accept
+    }
   }
 }

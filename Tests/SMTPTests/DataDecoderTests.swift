@@ -176,19 +176,4 @@ struct NaiveDecoder {
     let empty = Self.run(.chunk(octets: 0, isBinary: false, after: .init(), limits: .init()), [0x41], &random, pieces: 1)
     #expect(empty.outcome?.octets == 0 && empty.left == 1)
   }
-
-  @Test("what is counted does not depend on the length of the stretch")
-  func census() {
-    var random = Randomness(seed: 6)
-    for length in [0, 1, 31, 32, 33, 63, 64, 65, 100, 8_160, 8_161, 20_000] {
-      let bytes = (0..<length).map { _ in random.pick([0x0D, 0x41, 0xFF, 1] as [UInt8]) }
-      let counts = bytes.withUnsafeBytes { LineCensus.count($0) }
-      #expect(counts.carriageReturns == bytes.count { $0 == 0x0D } && !counts.hasNUL)
-      for position in [0, length / 2, length - 1] where length > 0 {
-        var other = bytes
-        other[position] = 0
-        #expect(other.withUnsafeBytes { LineCensus.count($0) }.hasNUL)
-      }
-    }
-  }
 }

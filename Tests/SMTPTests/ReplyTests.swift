@@ -45,6 +45,19 @@ import Testing
     #expect(SMTPReply(554, nil, lines: []).lines == [""])
   }
 
+  @Test("a blank early in a line is no place to break it: the rest would be too long again")
+  func wrappedAtLimit() {
+    for blanks in 0..<4 {
+      for length in 480...500 {
+        let text =
+          String(repeating: " ", count: blanks) + String(repeating: "€", count: length / 3) + String(repeating: "x", count: length)
+        let reply = SMTPReply(554, nil, text)
+        #expect(reply.lines.allSatisfy { $0.utf8.count <= SMTPReply.maximumLineText })
+        #expect(reply.lines.joined() == text)
+      }
+    }
+  }
+
   @Test("a code that is none never means success", arguments: [0, 99, 199, 600, 65_535] as [UInt16])
   func badCode(code: UInt16) { #expect(SMTPReply(code, nil, "x").code == 451) }
 

@@ -1,3 +1,4 @@
+import Bytes
 import NIOCore
 
 /// Doubles the dots at the beginning of lines and writes the end of the message (RFC 5321, 4.5.2), page by page.

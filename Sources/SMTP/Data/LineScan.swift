@@ -1,3 +1,5 @@
+import Bytes
+
 /// Follows the lines of a body through a stretch of it. Only CRLF ends a line; a LF or CR by itself is a defect.
 struct LineScan {
   private var openLine = 0
@@ -6,7 +8,8 @@ struct LineScan {
   private var hasBareLineFeed = false
   private var startsAfterCarriageReturn = false
   private var endsWithCarriageReturn = false
-  private var counts = LineCensus.Counts()
+  private var carriageReturns = 0
+  private var hasNUL = false
   /// The stretch ended with CRLF.
   private(set) var isAtLineStart = false
 
@@ -43,7 +46,9 @@ struct LineScan {
 
   /// The stretch has been gone through.
   mutating func finish(_ bytes: UnsafeRawBufferPointer) {
-    counts = LineCensus.count(bytes)
+    let census = ByteScan.census(bytes)
+    carriageReturns = census.carriageReturns
+    hasNUL = census.hasNUL
     endsWithCarriageReturn = bytes.last.map { $0 == 0x0D } ?? startsAfterCarriageReturn
   }
 
@@ -54,10 +59,10 @@ struct LineScan {
     outcome.longestLine = max(outcome.longestLine, longestLine, openLine - (endsWithCarriageReturn ? 1 : 0))
     if outcome.longestLine > maximumLine { outcome.defects.insert(.longLine) }
     if hasBareLineFeed { outcome.defects.insert(.bareLineFeed) }
-    if counts.hasNUL { outcome.defects.insert(.nul) }
+    if hasNUL { outcome.defects.insert(.nul) }
     let before = startsAfterCarriageReturn ? 1 : 0
     let after = endsWithCarriageReturn ? 1 : 0
-    if counts.carriageReturns + before - after != lineBreaks { outcome.defects.insert(.bareCarriageReturn) }
+    if carriageReturns + before - after != lineBreaks { outcome.defects.insert(.bareCarriageReturn) }
     outcome.endsWithCarriageReturn = endsWithCarriageReturn
   }
 }

@@ -22,20 +22,19 @@ enum ReplyText {
     return Array(result.prefix(SMTPReply.maximumLines))
   }
 
-  /// Breaks a text at its last blank before the limit, else at the limit (never inside a character).
+  /// Breaks a text at the last blank of a line's second half, else at the limit (never inside a character).
   private static func wrap(_ text: String, into result: inout [String]) {
     var line: [UInt8] = []
-    var lastBlank: Int?
+    var lastBlank = 0
     for scalar in text.unicodeScalars {
       if result.count >= SMTPReply.maximumLines { return }
-      let bytes =
-        scalar.value < 0x20 || scalar.value == 0x7F
-        ? [UInt8(ascii: "?")] : Array(UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+      let isControl = scalar.value < 0x20 || scalar.value == 0x7F
+      let bytes = isControl ? [UInt8(ascii: "?")] : Array(UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
       if line.count + bytes.count > SMTPReply.maximumLineText {
-        let cut = lastBlank ?? line.count
-        result.append(String(decoding: line.prefix(cut), as: UTF8.self))
-        line = Array(line.dropFirst(lastBlank == nil ? cut : cut + 1))
-        lastBlank = nil
+        let breaksAtBlank = lastBlank > SMTPReply.maximumLineText / 2
+        result.append(String(decoding: breaksAtBlank ? line.prefix(lastBlank) : line[...], as: UTF8.self))
+        line = breaksAtBlank ? Array(line.dropFirst(lastBlank + 1)) : []
+        lastBlank = 0
       }
       if scalar.value == 0x20 { lastBlank = line.count }
       line.append(contentsOf: bytes)
