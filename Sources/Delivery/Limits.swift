@@ -39,9 +39,6 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// Octets of a body read from the store at a time. Default 256 KiB.
   public var page = 262_144
 
-  /// Octets of a message that is re-encoded for a host that takes 7-bit only; a larger one is returned. Default 8 MiB.
-  public var downgrade = 8 * 1_048_576
-
   /// Hosts of one route that are tried in one attempt. Default 5.
   public var hostsPerAttempt = 5
 
