@@ -70,12 +70,18 @@ struct Opening {
     return Array((good + doubtful).prefix(max(limits.addressesPerAttempt, 1)))
   }
 
+  /// The address to come from: the one of the same family.
+  private func source(for endpoint: Endpoint) -> IPAddress? {
+    guard case .ip(let remote, _) = endpoint else { return nil }
+    return scheduler.settings.sources.first { $0.isIPv4 == remote.isIPv4 }
+  }
+
   private func open(_ host: Route.Host, _ endpoint: Endpoint, inClear: Bool) async -> Attempt {
     let services = scheduler.services
     let times = scheduler.settings.times
     let now = services.clock.monotonic()
     let connection: Connection
-    switch await services.dialer.connect(to: endpoint, from: scheduler.settings.source, until: now.advanced(by: times.connect)) {
+    switch await services.dialer.connect(to: endpoint, from: source(for: endpoint), until: now.advanced(by: times.connect)) {
     case .success(let made): connection = made
     case .failure(let error):
       scheduler.unreachable.mark("\(endpoint)", until: services.clock.monotonic().advanced(by: .seconds(60)), now: now)

@@ -58,21 +58,21 @@ public struct DeliverySettings: Sendable {
   public var limits: DeliveryLimits
   public var times: DeliveryTimes
   public var retry: RetryPolicy
-  /// The local address that connections come from; nil lets the system choose.
-  public var source: IPAddress?
+  /// Local addresses that connections come from, at most one of a family; without one the system chooses.
+  public var sources: [IPAddress]
   /// Whether BDAT is used where it is offered. Default true.
   public var usesChunking: Bool
 
   public init(
     hostname: String, limits: DeliveryLimits = DeliveryLimits(), times: DeliveryTimes = DeliveryTimes(),
     retry: RetryPolicy = RetryPolicy(),
-    source: IPAddress? = nil, usesChunking: Bool = true
+    sources: [IPAddress] = [], usesChunking: Bool = true
   ) {
     self.hostname = hostname
     self.limits = limits
     self.times = times
     self.retry = retry
-    self.source = source
+    self.sources = sources
     self.usesChunking = usesChunking
   }
 }

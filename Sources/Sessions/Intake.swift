@@ -18,12 +18,13 @@ final class Intake {
   private var isNamed = false
 
   init(
-    spool: any BodySpool, notes: any ParsingNotes, client: String, started: MonotonicInstant, receivedBefore: UInt64
+    spool: any BodySpool, limits: MessageLimits, notes: any ParsingNotes, client: String, started: MonotonicInstant,
+    receivedBefore: UInt64
   ) {
     self.spool = spool
     self.notes = notes
     unit.add(client.utf8)
-    self.observer = MessageObserver()
+    self.observer = MessageObserver(limits: limits)
     self.started = started
     self.receivedBefore = receivedBefore
   }

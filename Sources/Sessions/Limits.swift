@@ -1,3 +1,4 @@
+import InternetMessage
 import Outside
 
 /// How long an SMTP session waits, and for what. Every wait has an end.
@@ -22,6 +23,9 @@ public struct SessionLimits: Hashable, Sendable {
   public var commandsPerTurn = 32
   /// Octets of replies that may wait for a client that does not read: 65,536, then the session waits for it (5 min, then closed).
   public var output = 65_536
+
+  /// What is read of a message's header and structure.
+  public var content = MessageLimits()
 
   public init() {}
 }

@@ -194,3 +194,13 @@ def test_store_verify_finds_a_flipped_bit(martlet):
     server.start()
     assert server.count("alice@example.test") >= 1
     server.send("carol@example.net", ["alice@example.test"], message())
+
+
+def test_trace_tells_where_a_message_went(martlet):
+    server = martlet()
+    with Wire(server.address, server.port) as wire:
+        wire.envelope("carol@example.net", "alice@example.test")
+        code, lines = wire.data(message())
+    queue_id = lines[0].split()[-1]
+    told = server.command("trace", queue_id)
+    assert "received" in told and "delivered" in told and "INBOX" in told and "alice@example.test" in told, told

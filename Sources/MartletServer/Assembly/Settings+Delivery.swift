@@ -7,12 +7,7 @@ import Routing
 extension Settings {
   /// `[[route]]` with the passwords its files hold. A file that can't be read is named in the error.
   static func routeTable(_ configuration: Configuration) throws -> RouteTable {
-    var passwords: [String: String] = [:]
-    for case let credentials? in configuration.routes.map(\.credentials) where passwords[credentials.passwordFile] == nil {
-      let text = try String(contentsOfFile: credentials.passwordFile, encoding: .utf8)
-      passwords[credentials.passwordFile] = text.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-    }
-    return try RouteTable(configuration.routes, passwords: passwords)
+    try RouteTable(configuration.routes, passwords: ConfigurationFile.passwords(configuration))
   }
 
   /// `[dns]`; several files of anchors count as one.
@@ -52,6 +47,6 @@ extension Settings {
     retry.lifetime = configuration.queue.lifetime
     retry.delayNotice = configuration.queue.delayNotice
     return DeliverySettings(
-      hostname: configuration.hostname, limits: limits, times: times, retry: retry, source: section.sourceAddresses.first)
+      hostname: configuration.hostname, limits: limits, times: times, retry: retry, sources: section.sourceAddresses)
   }
 }

@@ -52,6 +52,19 @@ enum Settings {
     result.session = unlimited(limits.sessionDuration)
     result.minimumRate = UInt64(clamping: limits.minimumRate.octets)
     result.rateGrace = limits.minimumRateGrace
+    result.content = content(limits)
+    return result
+  }
+
+  /// 0 means without a bound; 10^9 is as good as that, since a message is bounded itself.
+  private static func content(_ limits: Configuration.Limits) -> MessageLimits {
+    func bounded(_ number: Int) -> Int { number > 0 ? min(number, 1_000_000_000) : 1_000_000_000 }
+    var result = MessageLimits()
+    result.headerOctets = bounded(limits.headerSize.count)
+    result.fields = bounded(limits.headerFields)
+    result.fieldOctets = bounded(limits.headerFieldSize.count)
+    result.depth = bounded(limits.mimeDepth)
+    result.parts = bounded(limits.mimeParts)
     return result
   }
 

@@ -15,7 +15,8 @@ struct TLSContexts: Sendable {
       server = nil
       return
     }
-    let context = try OpenSSLContext.server(certificate: section.certificate, key: section.key)
+    let context = try OpenSSLContext.server(
+      certificate: section.certificate, key: section.key, minimumVersion: Self.version(section))
     if let expiry = context.expiry, expiry < clock.now() {
       log.error("the TLS certificate has expired", metadata: ["file": "\(section.certificate)"])
     }
@@ -25,6 +26,11 @@ struct TLSContexts: Sendable {
   /// Takes the certificate again, for connections from now on; a bad one throws and changes nothing.
   func reload(_ configuration: Configuration, clock: any Clock) throws(TLSSetupError) {
     guard let section = configuration.tls, let server else { return }
-    try server.reload(certificate: section.certificate, key: section.key, now: clock.now())
+    try server.reload(
+      certificate: section.certificate, key: section.key, minimumVersion: Self.version(section), now: clock.now())
+  }
+
+  private static func version(_ section: Configuration.TLS) -> OpenSSLContext.Version {
+    section.minimumVersion == .tls13 ? .tls13 : .tls12
   }
 }
