@@ -10,10 +10,10 @@ struct TraceCommand: AdminSubcommand {
   @OptionGroup var configuration: ConfigurationOption
   @OptionGroup var format: JSONOption
 
-  @Argument(help: "The queue id, as in the reply to DATA, in Received and in the log.")
-  var id: String
+  @Argument(help: "The queue id, as in the reply to DATA, in Received and in the log; or an address, or a Message-ID.")
+  var subject: String
 
   func command() throws(AdminFailure) -> any AdminCommand {
-    ShowTrace(id: id, isJSON: format.json)
+    ShowTrace(subject: subject, isJSON: format.json)
   }
 }

@@ -43,7 +43,7 @@ struct ProgressPrinter: Sendable {
     // Nothing to be counted yet: not worth a line.
     if total == 0, !progress.isLast { return "" }
     guard isTerminal else {
-      let tenth = total == 0 ? 10 : Int64((Double(done) / Double(total) * 10).rounded(.down))
+      let tenth = total == 0 ? 10 : Self.whole(Double(done) / Double(total) * 10)
       guard tenth > lastTenth || progress.isLast else { return "" }
       guard !(progress.isLast && lastTenth == 10) else { return "" }
       lastTenth = tenth
@@ -62,7 +62,7 @@ struct ProgressPrinter: Sendable {
   private func line(_ done: Int64, _ total: Int64, _ unit: AdminProgress.Unit, _ elapsed: Duration, isLast: Bool) -> String {
     let amount = unit == .octets ? "\(ByteCount(octets: done)) of \(ByteCount(octets: total))" : "\(done) of \(total)"
     var text = "\(what): \(amount)"
-    if total > 0 { text += " (\(Int64(Double(done) / Double(total) * 100)) %)" }
+    if total > 0 { text += " (\(Self.whole(Double(done) / Double(total) * 100)) %)" }
     if let rate = Self.rate(done, elapsed) { text += ", \(Self.shown(rate, unit))" }
     return isLast ? text + ", done in \(Self.clock(elapsed))" : text
   }
@@ -72,7 +72,7 @@ struct ProgressPrinter: Sendable {
     var tail = " \(Int(share * 100)) %"
     if let rate = Self.rate(done, elapsed) {
       tail += "  \(Self.shown(rate, unit))"
-      if rate > 0 { tail += "  \(Self.clock(.seconds(Int64(Double(total - done) / rate)))) left" }
+      if rate > 0 { tail += "  \(Self.clock(.seconds(Self.whole((Double(total) - Double(done)) / rate)))) left" }
     }
     let room = min(max(width - what.count - tail.count - 4, 10), 40)
     let filled = min(room, Int(share * Double(room)))
@@ -86,8 +86,11 @@ struct ProgressPrinter: Sendable {
   }
 
   private static func shown(_ rate: Double, _ unit: AdminProgress.Unit) -> String {
-    unit == .octets ? "\(ByteCount(octets: Int64(rate)))/s" : "\(Int64(rate))/s"
+    unit == .octets ? "\(ByteCount(octets: whole(rate)))/s" : "\(whole(rate))/s"
   }
+
+  /// A number rounded down, held to what can be shown: the counts come from elsewhere.
+  private static func whole(_ number: Double) -> Int64 { number.isNaN ? 0 : Int64(min(max(number.rounded(.down), 0), 1e15)) }
 
   private static func clock(_ duration: Duration) -> String {
     let seconds = max(0, duration.components.seconds)

@@ -42,7 +42,7 @@ struct DemoStory {
     guard let id else { throw AdminFailure("the message was not \(what): it got no queue id") }
     Console.say("   Where it went (martlet trace \(id)):")
     let output = CapturedOutput()
-    try await host.server.run(ShowTrace(id: id.description, isJSON: false), output: output)
+    try await host.server.run(ShowTrace(subject: id.description, isJSON: false), output: output)
     for line in output.text.split(separator: "\n").dropFirst() { Console.say("   \(line)") }
     Console.say("")
   }

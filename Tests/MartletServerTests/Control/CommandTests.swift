@@ -107,6 +107,8 @@ struct CommandTests {
       #expect(rows.first?["name"] as? String == "INBOX")
       #expect(rows.first?["messages"] as? Int == 2)
       #expect(rows.first?["unseen"] as? Int == 2)
+      let told = try await stage.run(ShowTrace(subject: QueueID(rawValue: 2).description, isJSON: false)).text
+      #expect(told.contains("delivered   <alice@example.test>  mailbox=INBOX  uid=2"))
       let shown = try await stage.run(ShowMailbox(account: "alice@example.test", mailbox: "inbox", uid: 2, isJSON: false)).text
       #expect(shown == "Return-Path: <carol@example.net>\r\nDelivered-To: alice@example.test\r\nReceived: here\r\n" + big)
       #expect(
@@ -161,8 +163,13 @@ struct CommandTests {
       #expect(try await stage.run(CountQueue(isJSON: false)).text == "1 messages; recipients: 1 waiting, 1 held, 0 active\n")
       let id = QueueID(rawValue: 77).description
       #expect(try await stage.run(ShowQueued(id: id, isJSON: false)).text.contains("y@example.org"))
-      let trace = try await stage.run(ShowTrace(id: id.uppercased(), isJSON: false)).text
+      let trace = try await stage.run(ShowTrace(subject: id.uppercased(), isJSON: false)).text
       #expect(trace.contains("received") && trace.contains("client=127.0.0.1") && trace.contains("\\x0a"))
+      let found = try json(try await stage.run(ShowTrace(subject: "x@example.org", isJSON: true)))
+      #expect(found.map { $0["id"] as? String } == [id])
+      #expect(
+        await stage.refusal(ShowTrace(subject: "z@example.org", isJSON: false)) == "no message of or for z@example.org is known")
+      #expect(await stage.refusal(ShowTrace(subject: "nonsense", isJSON: false))?.contains("neither") == true)
       try await stage.run(ActOnQueue(deed: .remove, words: QueueWords(domain: "example.org"), meansAll: false))
       #expect(try await stage.run(ListQueue(words: QueueWords(), isJSON: false)).text == "the queue is empty\n")
       #expect(

@@ -24,7 +24,7 @@ struct ControlFrameTests {
       var rest = whole
       var found: [ControlFrame] = []
       while rest.readableBytes > 0 {
-        var piece = try #require(rest.readSlice(length: min(size, rest.readableBytes)))
+        guard var piece = rest.readSlice(length: min(size, rest.readableBytes)) else { break }
         incoming.writeBuffer(&piece)
         while let frame = try ControlFrame.take(from: &incoming) { found.append(frame) }
       }

@@ -4,12 +4,21 @@ import MailStore
 
 /// `martlet trace`
 public struct ShowTrace: AdminCommand {
-  public var id: String
+  /// A queue id, an address, or a Message-ID with or without its brackets.
+  public var subject: String
   public var isJSON: Bool
 
-  public init(id: String, isJSON: Bool) {
-    self.id = id
+  public init(subject: String, isJSON: Bool) {
+    self.subject = subject
     self.isJSON = isJSON
+  }
+
+  /// Messages that an address or a Message-ID may name: the newest of them.
+  static let messages = 100
+
+  struct Message: Encodable {
+    var id: String
+    var events: [Event]
   }
 
   struct Event: Encodable {
@@ -25,21 +34,49 @@ public struct ShowTrace: AdminCommand {
   }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
-    let id = try QueueWords.id(self.id)
-    let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
-    guard !events.isEmpty else {
-      throw AdminFailure("nothing is known of \(id): it never came, or its history is past its retention")
+    if let id = QueueID(subject) {
+      let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
+      guard !events.isEmpty else {
+        throw AdminFailure("nothing is known of \(id): it never came, or its history is past its retention")
+      }
+      if isJSON { return try await context.sayJSON(events.map(Event.init)) }
+      return try await say(id, events, context)
     }
-    if isJSON {
-      return try await context.sayJSON(
-        events.map { event in
-          Event(
-            time: event.time.iso8601, kind: "\(event.kind)", recipient: event.recipient,
-            detail: event.detail.map { .init(key: $0.key, value: $0.value) })
-        })
+    try await search(context)
+  }
+
+  private func search(_ context: AdminContext) async throws(AdminFailure) {
+    guard subject.contains("@") else {
+      throw AdminFailure("\(subject) is neither a queue id (13 letters and digits) nor an address nor a Message-ID", exitCode: 64)
     }
+    let name = subject.hasPrefix("<") && subject.hasSuffix(">") ? String(subject.dropFirst().dropLast()) : subject
+    let ids = try await context.asking { () async throws(StoreError) in
+      try await context.store.traces(naming: name, limit: Self.messages)
+    }
+    guard !ids.isEmpty else { throw AdminFailure("no message of or for \(subject) is known") }
+    var messages: [Message] = []
+    for id in ids {
+      let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
+      if isJSON {
+        messages.append(Message(id: id.description, events: events.map(Event.init)))
+      } else {
+        try await say(id, events, context)
+      }
+    }
+    if isJSON { try await context.sayJSON(messages) }
+  }
+
+  private func say(_ id: QueueID, _ events: [TraceEvent], _ context: AdminContext) async throws(AdminFailure) {
     try await context.say("\(id)")
     try await TraceText.say(events, context)
+  }
+}
+
+extension ShowTrace.Event {
+  init(_ event: TraceEvent) {
+    self.init(
+      time: event.time.iso8601, kind: "\(event.kind)", recipient: event.recipient,
+      detail: event.detail.map { .init(key: $0.key, value: $0.value) })
   }
 }
 
