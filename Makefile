@@ -39,7 +39,7 @@ bench:
 
 crash:
 	@Scripts/install-packages build run test
-	@exec $(python) Scripts/run-suites --long $(or $(SECONDS_EACH),600) --only build,power-cuts,kills
+	@exec $(python) Scripts/run-suites --long $(or $(SECONDS_EACH),600) --only build,SimulationTests,kills
 
 fuzz:
 	@Scripts/install-packages build

@@ -89,7 +89,7 @@ struct RecordingVFSTests {
         #expect(try reader.text("PRAGMA integrity_check") == "ok")
       }
     }
-    print("SQLite alone: \(cuts) cuts, 0 lost")
+    print("figures: SQLite alone: \(cuts) cuts, 0 lost")
     #expect(cuts > 300)
   }
 

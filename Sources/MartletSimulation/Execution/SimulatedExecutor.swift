@@ -74,6 +74,15 @@ public final class SimulatedExecutor: TaskExecutor, WorkerProvider, Sleeper {
     }
   }
 
+  /// Drops what is ready and all timers: they hold what they would run, which holds this executor. Call it when a simulation is over.
+  public func stop() {
+    let dropped = state.withLock { state in
+      defer { state = State() }
+      return state
+    }
+    withExtendedLifetime(dropped) {}
+  }
+
   /// Runs one ready item, or lets time pass to the next timer; false if there is neither.
   private func step() -> Bool {
     if runReady() { return true }

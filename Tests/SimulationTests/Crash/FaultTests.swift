@@ -62,7 +62,7 @@ struct FaultTests {
         throw CrashFailure("\(name), seed \(seed), request \(number): \(error)")
       }
     }
-    print("\(name): \(runs) runs, \(refusals) operations refused, 0 lost")
+    print("figures: \(name): \(runs) runs, \(refusals) operations refused, 0 lost")
     #expect(runs > 20)
     #expect(refusals > 10)
   }
@@ -143,7 +143,7 @@ struct FaultTests {
       found += try readsRightOrDamaged(image, run)
       if octet % 20 == 0 { try expectQuarantine(image, entry, run) }
     }
-    print("bit flips in an inline body: \(found) of \(places.count * tail.count) found")
+    print("figures: bit flips in an inline body: \(found) of \(places.count * tail.count) found")
     #expect(found >= tail.count, "at least one copy is the one that is read")
   }
 
@@ -196,7 +196,7 @@ struct FaultTests {
       }
       damaged += try readsRightOrDamaged(image, run)
     }
-    print("bit flips in the database: \(count) images, \(damaged) with something found, 0 wrong bytes")
+    print("figures: bit flips in the database: \(count) images, \(damaged) with something found, 0 wrong bytes")
   }
 
   /// Opens, verifies and reads everything it can; 1 if anything was found to be wrong. Wrong bytes are a failure.

@@ -51,7 +51,7 @@ struct PlantedFaultTests {
     let found = turns.filter { turn in
       finds(plant(turn...turn, .swallow) { $0.kind == .sync && $0.path == "store.db-wal" }, seed: 31) != nil
     }
-    print("planted skipped sync of the log: \(found.count) of \(turns.count) found")
+    print("figures: planted skipped sync of the log: \(found.count) of \(turns.count) found")
     #expect(turns.count >= 8)
     #expect(found == turns)
   }
@@ -83,21 +83,21 @@ struct PlantedFaultTests {
   @Test("one skipped sync of a body segment")
   func skippedSegmentSync() {
     let found = finds(plant(2...2, .swallow) { $0.kind == .sync && $0.path.hasPrefix("bodies/") }, seed: 31)
-    print("planted skipped sync of a segment: found \(found ?? "never")")
+    print("figures: planted skipped sync of a segment: found \(found ?? "never")")
     #expect(found != nil)
   }
 
   @Test("a segment whose name was never made durable")
   func skippedFolderSync() {
     let found = finds(plant(1...100, .swallow) { $0.kind == .syncFolder && $0.path == "bodies" }, seed: 31)
-    print("planted skipped syncs of the folder: found \(found ?? "never")")
+    print("figures: planted skipped syncs of the folder: found \(found ?? "never")")
     #expect(found != nil)
   }
 
   @Test("a checkpoint that never syncs the database before its log begins anew")
   func skippedDatabaseSync() {
     let found = finds(plant(1...10_000, .swallow) { $0.kind == .sync && $0.path == "store.db" }, seed: 31)
-    print("planted skipped syncs of the database: found \(found ?? "never")")
+    print("figures: planted skipped syncs of the database: found \(found ?? "never")")
     #expect(found != nil)
   }
 
@@ -105,7 +105,7 @@ struct PlantedFaultTests {
   func tornRecord() {
     let found = finds(
       plant(3...3, .tear(after: 1_000)) { $0.kind == .write && $0.path.hasPrefix("bodies/") && $0.count > 1_500 }, seed: 31)
-    print("planted torn record: found \(found ?? "never")")
+    print("figures: planted torn record: found \(found ?? "never")")
     #expect(found != nil)
   }
 
@@ -113,7 +113,7 @@ struct PlantedFaultTests {
   func tornFrame() {
     let found = finds(
       plant(40...40, .tear(after: 512)) { $0.kind == .write && $0.path == "store.db-wal" && $0.count == 4_096 }, seed: 31)
-    print("planted torn frame: found \(found ?? "never")")
+    print("figures: planted torn frame: found \(found ?? "never")")
     #expect(found != nil)
   }
 }

@@ -26,7 +26,7 @@ enum PowerCuts {
     counts.acknowledged += check.acknowledged(at: .max)
     var sweep = PowerCutSweep(base: run.base, operations: run.operations, seed: run.seed)
     var settled = -1
-    let end = counts.cuts.addingReportingOverflow(limit).partialValue
+    let end = limit > Int.max - counts.cuts ? Int.max : counts.cuts + limit
     while !sweep.isAtEnd, counts.cuts < end {
       sweep.advance()
       if step > 1, sweep.position % step != 0 { continue }
@@ -63,19 +63,22 @@ extension DiskOperation {
 struct PowerCutTests {
   @Test("after every power cut exactly the acknowledged is there, and at most whole unacknowledged operations (HOSTILE 53)")
   func enumerate() throws {
-    let wanted = PowerCuts.setting("CUTS", 20_000)
-    var seed = UInt64(PowerCuts.setting("SEED", 1))
+    // `make crash` gives seconds instead of a number of cuts, and seeds that no run had before.
+    let long = PowerCuts.setting("MARTLET_LONG_SECONDS", 0)
+    let wanted = PowerCuts.setting("CUTS", long > 0 ? Int.max : 20_000)
+    let first = PowerCuts.setting("SEED", long > 0 ? Int(Date().timeIntervalSince1970) : 1)
+    var seed = UInt64(first)
     var counts = CutCounts()
     let clock = ContinuousClock()
     let began = clock.now
-    while counts.cuts < wanted {
+    while counts.cuts < wanted, long == 0 || clock.now - began < .seconds(long) {
       try PowerCuts.enumerate(try CrashRun.record(seed: seed), limit: wanted - counts.cuts, counts: &counts)
       seed += 1
     }
     let seconds = (clock.now - began).components
     let rate = Double(counts.cuts) / (Double(seconds.seconds) + Double(seconds.attoseconds) / 1e18)
     print(
-      "power cuts: \(counts.cuts) cuts in \(counts.runs) runs (\(counts.operations) disk operations, \(counts.acknowledged) acknowledgements), 0 lost, \(Int(rate)) cuts/s"
+      "figures: power cuts: \(counts.cuts) cuts in \(counts.runs) runs from seed \(first) (\(counts.operations) disk operations, \(counts.acknowledged) acknowledgements), 0 lost, \(Int(rate)) cuts/s"
     )
   }
 
@@ -105,7 +108,7 @@ struct PowerCutTests {
         }
       }
     }
-    print("power cuts during recovery: \(cuts) cuts, 0 lost")
+    print("figures: power cuts during recovery: \(cuts) cuts, 0 lost")
     #expect(cuts > 100)
   }
 
@@ -125,7 +128,7 @@ struct PowerCutTests {
     for seed in UInt64(21)...22 {
       try PowerCuts.enumerate(try CrashRun.record(seed: seed, shape), limit: 1_000, every: 5, counts: &counts)
     }
-    print("power cuts with jumping clocks: \(counts.cuts) cuts, 0 lost")
+    print("figures: power cuts with jumping clocks: \(counts.cuts) cuts, 0 lost")
     #expect(counts.cuts > 300)
   }
 }

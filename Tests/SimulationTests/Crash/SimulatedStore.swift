@@ -17,6 +17,8 @@ final class SimulatedStore: Sendable {
     vfs = RecordingVFS(disk: disk, clock: executor.clock, random: executor.random)
   }
 
+  deinit { executor.stop() }
+
   /// Opens with limits so small that a short script meets checkpoints, a WAL that begins anew, segments that roll over and are recycled.
   func open() async throws(StoreError) -> SQLiteStore {
     var options = SQLiteStore.Options(database: "store.db", lock: nil, vfs: vfs.name)
