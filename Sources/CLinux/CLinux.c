@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -45,6 +46,29 @@ int clinux_read_signal(int descriptor) {
   struct signalfd_siginfo information;
   if (read(descriptor, &information, sizeof information) != sizeof information) return 0;
   return (int)information.ssi_signo;
+}
+
+static int signal_pipe = -1;
+
+static void note_signal(int number) {
+  int before = errno;
+  unsigned char byte = (unsigned char)number;
+  if (write(signal_pipe, &byte, 1) < 0) { /* The pipe is full of signals that nobody took: one more says nothing new. */ }
+  errno = before;
+}
+
+int clinux_watch_signals(const sigset_t *signals) {
+  int ends[2];
+  struct sigaction action = {0};
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  if (fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0) return -1;
+  signal_pipe = ends[1];
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (int number = 1; number < 32; number++)
+    if (sigismember(signals, number) == 1 && sigaction(number, &action, NULL) != 0) return -1;
+  return ends[0];
 }
 
 void clinux_store(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }

@@ -122,6 +122,18 @@ import Testing
     #expect(SharedNotes(descriptor: open("/dev/null", O_RDONLY)) == nil)
   }
 
+  @Test("a signal becomes an event, whichever thread it reaches; one that nobody took yet counts once")
+  func signals() async {
+    let signals = ProcessSignals()
+    kill(getpid(), SIGHUP)
+    #expect(await signals.next() == .reload)
+    signals.deliver(.terminate)
+    signals.deliver(.terminate)
+    signals.deliver(.reload)
+    #expect(await signals.next() == .terminate)
+    #expect(await signals.next() == .reload)
+  }
+
   @Test("descriptors pass by the environment, and two listeners of port 0 get two sockets")
   func inheritance() throws {
     let any = try #require(Endpoint("127.0.0.1:0"))

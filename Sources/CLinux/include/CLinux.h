@@ -34,6 +34,9 @@ int clinux_signalfd(const sigset_t *signals);
 // read(2) of one siginfo from it: the signal's number, or 0.
 int clinux_read_signal(int descriptor);
 
+// Handlers for the signals of the set that only write the signal's number, a byte, to a pipe; the pipe's other end, or -1.
+int clinux_watch_signals(const sigset_t *signals);
+
 // A store that is made where it stands: what is noted in shared memory must be there when the process traps.
 void clinux_store(uint64_t *place, uint64_t value);
 

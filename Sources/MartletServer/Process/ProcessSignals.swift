@@ -18,7 +18,10 @@ public enum ProcessSignal: Hashable, Sendable {
   }
 }
 
-/// Turns signals into events: a thread of its own waits for them, so no code runs inside a signal handler.
+/// Turns signals into events. The handler, in C, only writes the signal's number to a pipe; a thread of its own reads it.
+///
+/// Blocking the signals everywhere and waiting for them would be simpler, but `dispatchMain` (and so an asynchronous `main`)
+/// leaves the main thread in `sigsuspend` with every signal unblocked: without a handler SIGTERM would kill the process.
 ///
 /// - Continuations: one waiter; taken by whoever resumes it.
 public final class ProcessSignals: Sendable {
@@ -29,21 +32,28 @@ public final class ProcessSignals: Sendable {
 
   private let state = Mutex(State())
 
-  /// Blocks the signals for the calling thread and those it starts. To be called first thing in `main`, before any thread.
+  /// Blocks the signals for the calling thread and those it starts, until somebody takes them: `init`, or a supervisor. To be
+  /// called first thing in `main`, before any thread.
   public static func block() {
     var signals = set
     pthread_sigmask(SIG_BLOCK, &signals, nil)
   }
 
-  /// Starts the thread that waits for the signals.
+  /// Installs the handlers and starts the thread that reads what they write. One a process.
   public init() {
-    Self.block()
+    var signals = Self.set
+    let arriving = clinux_watch_signals(&signals)
+    guard arriving >= 0 else { return }
     var thread = pthread_t()
     ThreadWorker.startThread(&thread, named: "signals") { [self] in
+      // Unblocked here, so that one thread takes them whatever the others do.
       var signals = Self.set
+      pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+      var number: UInt8 = 0
       while true {
-        var number: CInt = 0
-        if sigwait(&signals, &number) == 0, let signal = ProcessSignal(number) { deliver(signal) }
+        let count = read(arriving, &number, 1)
+        if count == 1, let signal = ProcessSignal(CInt(number)) { deliver(signal) }
+        if count == 0 || (count < 0 && errno != EINTR) { return }
       }
     }
     pthread_detach(thread)
