@@ -35,6 +35,7 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
   private var held: ByteBuffer?
   private var moreHeld: [ByteBuffer] = []
   private var lastReadFilled = false
+  private var firstBuffer: ByteBuffer?
   private var outstanding = 0
 
   /// The connection is up: start its session. Called once, gathered.
@@ -95,6 +96,7 @@ final class ConnectionHandler: TimerEntry, ChannelInboundHandler, ConnectionDriv
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let bytes = unwrapInboundIn(data)
+    if firstBuffer == nil, ReadSizer.isFirst(bytes, limits) { firstBuffer = bytes }
     switch phase {
     case .open, .flushing:
       lastReadFilled = bytes.writableBytes == 0

@@ -28,6 +28,7 @@ final class TLSHandler: ChannelDuplexHandler, @unchecked Sendable {
   private var finished: ((TLSOutcome) -> Void)?
   private var phase = Phase.handshaking
   private var handshakeOctets = 0
+  private var firstBuffer: ByteBuffer?
   private var readIsWanted = false
   private var readIsHeld = false
 
@@ -50,6 +51,7 @@ final class TLSHandler: ChannelDuplexHandler, @unchecked Sendable {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let bytes = unwrapInboundIn(data)
+    if firstBuffer == nil, ReadSizer.isFirst(bytes, limits) { firstBuffer = bytes }
     switch phase {
     case .handshaking:
       handshakeOctets += bytes.readableBytes
