@@ -70,6 +70,7 @@ extension SMTPSession {
       return conversation.answer(.accept)
     case .sender(let sender):
       judged = []
+      beginTransaction()
       declaredSize = sender.declaredSize.map { Int64(clamping: $0) }
       client.heloName = conversation.clientName ?? ""
       guard let ticket, listener.overload.countMessage(from: ticket) else {
@@ -120,7 +121,10 @@ extension SMTPSession {
   /// Judges the message and makes it durable; the only way to its `250` is a receipt.
   private func store(_ message: SMTPMessage) async -> SMTPStep {
     guard let intake else { return conversation.answer(.refuse(StoreReply.reply(to: .closed))) }
-    defer { self.intake = nil }
+    defer {
+      self.intake = nil
+      endTransaction()
+    }
     if let failure = intake.failure { return refuseMessage(StoreReply.reply(to: failure), reason: "\(failure)") }
     let id = QueueID(at: listener.clock.now(), randomness: listener.random.next())
     client.protocolKeyword = conversation.protocolKeyword

@@ -30,6 +30,8 @@ public final class SMTPSession {
   var intake: Intake?
   /// `SIZE=` of the transaction.
   var declaredSize: Int64?
+  /// The store was told that a transaction is under way.
+  private var isUnderWay = false
   private var commandsInTurn = 0
   /// When the first byte of an unfinished line came, and how many bytes had come before it: for the minimum rate.
   private var lineStart: (time: MonotonicInstant, received: UInt64)?
@@ -45,7 +47,10 @@ public final class SMTPSession {
 
   /// Serves the connection until it ends.
   public func run() async {
-    defer { endIntake() }
+    defer {
+      endIntake()
+      endTransaction()
+    }
     guard await takeProxyHeader() else { return connection.abort() }
     // An answer in clear would confuse a client that expects TLS, so who is shed before TLS is only closed.
     guard admit() else { return connection.close() }
@@ -77,6 +82,19 @@ public final class SMTPSession {
         return connection.close()
       }
     }
+  }
+
+  /// Between MAIL and its commit: then a group of the store may wait a little for this message. RSET is not worth a hint.
+  func beginTransaction() {
+    guard !isUnderWay else { return }
+    isUnderWay = true
+    listener.store.transactionBegan()
+  }
+
+  func endTransaction() {
+    guard isUnderWay else { return }
+    isUnderWay = false
+    listener.store.transactionEnded()
   }
 
   func write(_ reply: SMTPReply) { reply.write(to: &connection.output) }

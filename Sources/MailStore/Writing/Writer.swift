@@ -41,7 +41,12 @@ final class Writer: @unchecked Sendable {
   func touched() { mutations &+= 1 }
 
   /// A mark to compare with: equal as long as nothing was written or changed.
-  var mark: [Int64] { [sqlite3_total_changes64(database.handle), Int64(mutations)] }
+  var mark: Mark { Mark(rows: sqlite3_total_changes64(database.handle), mutations: mutations) }
+
+  struct Mark: Equatable {
+    fileprivate var rows: Int64
+    fileprivate var mutations: Int
+  }
 
   func begin() throws { try database.run("BEGIN IMMEDIATE") }
 
