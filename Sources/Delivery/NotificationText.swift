@@ -39,12 +39,11 @@ struct NotificationText {
   /// It tells of a notification that could not be delivered.
   var isDoubleBounce: Bool
 
-  /// Anything beyond ASCII: the parts of RFC 6533, sent with SMTPUTF8.
-  var isInternational: Bool {
-    to.needsUTF8 || recipients.contains { $0.address.needsUTF8 } || !headerOf(original).allSatisfy { $0 < 0x80 }
-  }
+  /// A header beyond ASCII: the parts of RFC 6533, sent with SMTPUTF8. The report itself is always said in ASCII, which every
+  /// program that reads reports understands.
+  var isInternational: Bool { to.needsUTF8 || !headerOf(original).allSatisfy { $0 < 0x80 } }
 
-  var hasEightBit: Bool { isInternational || !original.allSatisfy { $0 < 0x80 } }
+  var hasEightBit: Bool { isInternational || !original.allSatisfy { $0 < 0x80 } || !human.utf8.allSatisfy { $0 < 0x80 } }
 
   /// The whole message (RFC 3462, RFC 3464; RFC 6533 where it is international).
   func bytes() -> [UInt8] {
@@ -60,8 +59,7 @@ struct NotificationText {
     lines.add("Content-Type", "multipart/report; report-type=delivery-status; boundary=\"\(boundary)\"")
     var result = lines.bytes + Array("\r\n".utf8)
     append(human.utf8, type: "text/plain; charset=utf-8", to: &result)
-    append(
-      report, type: isInternational ? "message/global-delivery-status" : "message/delivery-status", to: &result)
+    append(report, type: "message/delivery-status", to: &result)
     let originalType: String
     switch (isWhole, isInternational) {
     case (true, true): originalType = "message/global"
@@ -155,14 +153,14 @@ struct NotificationText {
   /// RFC 3464, 2: fields about the message, then about each recipient.
   private var report: [UInt8] {
     var fields = FieldWriter()
-    if let envelopeID { fields.add("Original-Envelope-Id", Self.printable(envelopeID)) }
+    if let envelopeID { fields.add("Original-Envelope-Id", Self.ascii(envelopeID)) }
     fields.add("Reporting-MTA", "dns; \(hostname)")
     fields.add("Arrival-Date", RFC5322Date.text(arrival))
     for recipient in recipients {
       fields.endGroup()
-      if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.printable(original)) }
-      fields.add(
-        "Final-Recipient", "\(recipient.address.needsUTF8 ? "utf-8" : "rfc822"); \(Self.printable(recipient.address.wire))")
+      if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.unitext(original)) }
+      let type = recipient.address.needsUTF8 ? "utf-8" : "rfc822"
+      fields.add("Final-Recipient", "\(type); \(Self.unitext(recipient.address.wire))")
       fields.add("Action", stage.rawValue)
       fields.add("Status", recipient.status)
       if let host = recipient.remoteHost { fields.add("Remote-MTA", "dns; \(host)") }
@@ -171,6 +169,19 @@ struct NotificationText {
       if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", RFC5322Date.text(retryUntil)) }
     }
     return fields.bytes
+  }
+
+  /// ASCII as it is, everything else as `\x{HEX}` (RFC 6533, 3, utf-8-addr-unitext in its 7-bit form).
+  private static func unitext(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars.prefix(1_000) {
+      if scalar.value >= 0x20, scalar.value < 0x7F {
+        result.unicodeScalars.append(scalar)
+      } else {
+        result += "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
+      }
+    }
+    return result
   }
 
   /// Without control characters.

@@ -230,6 +230,18 @@ import Testing
     #expect(String(decoding: text.bytes(), as: UTF8.self) == expected.replacing("\n", with: "\r\n"))
   }
 
+  @Test("an international recipient is reported in ASCII, and shown as it is to people")
+  func international() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600")
+    rig.submit(rig.message(to: ["j\u{F6}rg@d.test"]))
+    rig.run(.seconds(1))
+    #expect(rig.sink.text(0).contains("Content-Type: message/delivery-status\r\n"))
+    #expect(rig.sink.text(0).contains("Final-Recipient: utf-8; j\\x{F6}rg@d.test\r\nAction: failed\r\nStatus: 5.6.7\r\n"))
+    #expect(rig.sink.text(0).contains("\r\n  j\u{F6}rg@d.test\r\n"))
+    #expect(!rig.sink.all[0].isInternationalized && rig.sink.all[0].bodyType == .eightBitMIME)
+  }
+
   @Test("a remote's reply can neither forge a field nor break a line")
   func forging() {
     let text = NotificationText(
