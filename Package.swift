@@ -68,7 +68,8 @@ let package = Package(
     .target(
       name: "Sessions",
       dependencies: [
-        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Overload", "Reception",
+        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Overload",
+        "Reception",
         "Delivery", nio, log,
       ]),
 

@@ -38,8 +38,8 @@ struct Rig {
     let submitted: Submitted
 
     func talk(_ peer: ScriptedPeer, from address: [UInt8] = [192, 0, 2, 1]) async {
-      let remote = Endpoint.ip(IPAddress(bytes: address) ?? .loopback, port: 40_000)
-      let local = Endpoint.ip(.loopback, port: 25)
+      let remote = IPAddress(bytes: address).map { Endpoint.ip($0, port: 40_000) } ?? .unix(path: "")
+      let local = IPAddress(bytes: [127, 0, 0, 1]).map { Endpoint.ip($0, port: 25) } ?? .unix(path: "")
       await SMTPSession(listener, peer.connect(from: remote, to: local)).run()
     }
 
@@ -105,8 +105,4 @@ struct Rig {
 final class Submitted: Outbound {
   let messages = Mutex<[(QueuedMessage, ByteBuffer?)]>([])
   func submit(_ message: QueuedMessage, bytes: ByteBuffer?) { messages.withLock { $0.append((message, bytes)) } }
-}
-
-extension IPAddress {
-  static var loopback: IPAddress { IPAddress(bytes: [127, 0, 0, 1]) ?? IPAddress("127.0.0.1")! }
 }
