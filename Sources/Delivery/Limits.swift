@@ -24,6 +24,9 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// Jobs held in memory for one destination; more go back to the queue for a minute. Default 2,000.
   public var jobsPerDestination = 2_000
 
+  /// Jobs held in memory for one destination that takes mail; more go back to the queue for a second. Default 10,000.
+  public var jobsPerFlowingDestination = 10_000
+
   /// Jobs held in memory in all. Default 20,000.
   public var jobs = 20_000
 

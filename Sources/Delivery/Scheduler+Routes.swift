@@ -87,8 +87,13 @@ extension Scheduler {
     let now = services.clock.monotonic()
     if pool.isClosed(at: now), let problem = pool.lastProblem { return postpone(job, problem, isSkipped: true) }
     // A destination that failed last may not fill the memory with what was claimed for it.
-    let limit = pool.isSuspect && !isFresh ? min(20, settings.limits.jobsPerDestination) : settings.limits.jobsPerDestination
-    guard pool.count < limit else { return giveBack(job, after: .seconds(60)) }
+    let limits = settings.limits
+    let isFlowing = pool.standing == .proven
+    let limit = isFlowing ? limits.jobsPerFlowingDestination : limits.jobsPerDestination
+    // One that takes mail has room again soon; who comes late must not wait for long after the rest is gone.
+    guard pool.count < (pool.isSuspect && !isFresh ? min(20, limit) : limit) else {
+      return giveBack(job, after: isFlowing ? .seconds(1) : .seconds(60))
+    }
     pool.append(job)
     serve(pool)
   }
