@@ -16,7 +16,9 @@ struct RulesTests {
 
   @Test("what is ordered for a leased recipient happens when its attempt ends")
   func pending() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     var entries: [QueueEntry] = []
     for number in 1...4 {
       let receipt = try await store.accept(Make.acceptance(UInt64(number), queue: ["r@x.org"]), body: Make.body(9), claiming: true)
@@ -45,7 +47,9 @@ struct RulesTests {
 
   @Test("queue selections match sender, recipient and domain without case")
   func selections() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     _ = try await store.accept(Make.acceptance(1, queue: ["A@x.org", "b@y.org"]), body: Make.body(9), claiming: false)
     func count(_ selection: QueueSelection) async throws -> Int {
       try await store.queue(matching: selection, after: nil, limit: 10).flatMap(\.entries).count
@@ -60,7 +64,9 @@ struct RulesTests {
 
   @Test("a local delivery out of the queue puts the same message into the mailbox")
   func queuedDelivery() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     let account = try await store.makeAccount("a@example.test")
     let receipt = try await store.accept(Make.acceptance(1, queue: ["a@example.test"]), body: Make.body(50), claiming: true)
     let entry = try #require(receipt.queued?.entries.first)
@@ -76,7 +82,9 @@ struct RulesTests {
 
   @Test("the quota of a domain holds for its accounts together")
   func domainQuota() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     let first = try await store.makeAccount("a@example.test")
     let second = try await store.makeAccount("b@example.test")
     try await store.updateDomain(Domain(name: "example.test", kind: .local, quota: 1_500))
@@ -91,7 +99,9 @@ struct RulesTests {
 
   @Test("renaming INBOX moves its messages and leaves it empty; others go with what is below them")
   func renames() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     let account = try await store.makeAccount("a@example.test")
     for number in 1...3 { try await accept(store, UInt64(number), to: account) }
     let before = try await store.mailbox("INBOX", of: account.id)
@@ -172,7 +182,9 @@ struct RulesTests {
 
   @Test("answers find the thread of what they answer, whichever message they name")
   func threads() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     let account = try await store.makeAccount("a@example.test")
     let summaries = [
       MessageSummary(messageID: "root@x"), MessageSummary(messageID: "second@x", references: ["root@x"]),
@@ -192,7 +204,9 @@ struct RulesTests {
 
   @Test("domains, accounts and aliases refuse what would not make sense")
   func directory() async throws {
-    let store = try await StoreUnderTest().openSQLite()
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
     let account = try await store.makeAccount("A@example.test")
     #expect(account.address.localPart == "a")
     #expect(try await store.account(Make.address("A@Example.test")) == account)
