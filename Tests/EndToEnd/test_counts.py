@@ -10,7 +10,7 @@ from peers.processes import free_port
 BENCH = Path(__file__).resolve().parents[2] / "Bench"
 sys.path.insert(0, str(BENCH))
 
-MESSAGES = 400
+MESSAGES = 2000
 
 
 @pytest.fixture

@@ -428,6 +428,9 @@ def test_bdat_sizes_that_lie_are_refused(martlet):
         wire.expect("MAIL FROM:<carol@example.net>", 250)
         wire.send(b"BDAT 6\r\nNOOP\r\n")
         assert wire.reply()[0] in (503, 554)
+        # RFC 3030, 2: the state is indeterminate until RSET.
+        wire.expect("RSET", 250)
+        wire.expect("MAIL FROM:<carol@example.net>", 250)
         wire.expect("RCPT TO:<alice@example.test>", 250)
         wire.send(b"BDAT 7\r\nSubject")
         assert wire.reply()[0] == 250
