@@ -59,9 +59,10 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
   private static func takeEscape(_ cursor: inout ByteCursor) -> UInt8? {
     guard let next = cursor.peek else { return nil }
     guard next.isASCIIDigit else { return cursor.next() }
-    let start = cursor.position
-    guard let number = cursor.takeDecimal(digits: 3, maximum: 255), cursor.position == start + 3 else { return nil }
-    return UInt8(truncatingIfNeeded: number)
+    // Exactly three: a digit behind them is the next octet.
+    let digits = cursor.take(atMost: 3, while: \.isASCIIDigit)
+    let number = digits.reduce(0) { $0 * 10 + Int($1 &- 0x30) }
+    return digits.count == 3 && number <= 255 ? UInt8(truncatingIfNeeded: number) : nil
   }
 
   /// The wire form.

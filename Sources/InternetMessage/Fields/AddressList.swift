@@ -91,12 +91,14 @@ struct AddressListReader {
     endGroup()
   }
 
-  private mutating func add(_ item: AddressList.Item) {
+  @discardableResult
+  private mutating func add(_ item: AddressList.Item) -> Bool {
     guard items.count < limit else {
       isTruncated = true
-      return
+      return false
     }
     items.append(item)
+    return true
   }
 
   private mutating func endItem() {
@@ -122,8 +124,8 @@ struct AddressListReader {
     if !isInGroup, !hasAddress, !phrase.isEmpty {
       var group = AddressList.Item(kind: .groupStart)
       group.name = phrase
-      add(group)
-      isInGroup = true
+      // One that no longer fits must not be ended either.
+      isInGroup = add(group)
     }
     phrase = []
     compact = []
