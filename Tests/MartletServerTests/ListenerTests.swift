@@ -86,6 +86,7 @@ import Testing
         case .data:
           isPolite = false
           connection.input.clear()
+          connection.output.writeString("250 noted\r\n")
         case .shutdown:
           if isPolite {
             connection.output.writeString("421 bye\r\n")
@@ -100,6 +101,7 @@ import Testing
     #expect(polite.line() == "220 hello\r\n")
     #expect(stubborn.line() == "220 hello\r\n")
     stubborn.send("stay")
+    #expect(stubborn.line() == "250 noted\r\n")
     while listener.counts.open < 2 { await Task.yield() }
     await listener.stop()
     #expect(polite.rest() == "421 bye\r\n")
