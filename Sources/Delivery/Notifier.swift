@@ -148,7 +148,7 @@ final class Notifier: @unchecked Sendable {
     let now = services.clock.now()
     let wantsWhole = stage == .failed && message.envelope.return != .headers && !message.envelope.requiresTLS && !isDoubleBounce
     let (original, isWhole) = try await original(hand, whole: wantsWhole)
-    let id = QueueID(at: now, randomness: services.random.next())
+    let id = services.store.makeQueueID()
     let text = NotificationText(
       stage: stage, hostname: hostname, id: id, to: sender, date: now,
       boundary: "=_\(id).\(String(services.random.next(), radix: 36))",

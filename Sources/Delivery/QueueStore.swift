@@ -10,6 +10,7 @@ public protocol QueueStore: Sendable {
   func nextDue() async throws(StoreError) -> Timestamp?
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError)
   func note(_ id: QueueID, _ events: [TraceEvent])
+  func makeQueueID() -> QueueID
 }
 
 /// The queue of a whole store.
@@ -29,4 +30,5 @@ struct MailStoreQueue: QueueStore {
   }
 
   func note(_ id: QueueID, _ events: [TraceEvent]) { store.note(id, events) }
+  func makeQueueID() -> QueueID { store.makeQueueID() }
 }

@@ -3,8 +3,11 @@ import Outside
 
 /// Everything that one accepted message makes durable, decided before the reply. All of it or nothing.
 public struct Acceptance: Sendable {
-  /// Made beforehand; accepting the same id twice stores once and gives the same receipt.
+  /// Made beforehand by `MailStore.makeQueueID`; one that is in use is refused (`exists`), unless `origin` says that it is the same.
   public var id: QueueID
+  /// The queued recipient this message stands for, if accepting it may be tried again: the same id with the same origin is stored
+  /// once and gives the same receipt. Nil for whatever comes from outside.
+  public var origin: QueueRecipientID?
   public var received: Timestamp
   public var envelope: Envelope
   /// Fields put in front of the body (`Received` ...), each ending in CRLF. At most 64 KiB.
@@ -18,9 +21,10 @@ public struct Acceptance: Sendable {
 
   public init(
     id: QueueID, received: Timestamp, envelope: Envelope, prefix: [UInt8], summary: MessageSummary, census: BodyCensus,
-    deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], trace: [TraceEvent] = []
+    deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], trace: [TraceEvent] = [], origin: QueueRecipientID? = nil
   ) {
     self.id = id
+    self.origin = origin
     self.received = received
     self.envelope = envelope
     self.prefix = prefix

@@ -2,14 +2,14 @@ import Outside
 
 /// The id of one accepted message (one envelope), made by us before it is accepted, unique for ever, in order of time.
 ///
-/// It is what people see in `Received`, logs, `martlet queue` and `martlet trace`, and what makes `MailStore.accept` idempotent.
-/// 48 bits of milliseconds, 16 random bits; shown as 13 letters and digits of Crockford's base 32 in lower case.
+/// It is what people see in `Received`, logs, `martlet queue` and `martlet trace`, made by `QueueIDs`.
+/// 48 bits of milliseconds, 16 that tell those of one millisecond apart; shown as 13 letters and digits of Crockford's base 32 in lower case.
 public struct QueueID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
-  /// A new id: the milliseconds of `time` since 1970 (48 bits; earlier counts as 1970) and 16 bits of `randomness`.
+  /// An id: the milliseconds of `time` since 1970 (48 bits; earlier counts as 1970) and 16 bits of `randomness`.
   public init(at time: Timestamp, randomness: UInt64) {
     let milliseconds = UInt64(clamping: time.microseconds / 1_000)
     self.rawValue = milliseconds << 16 | randomness & 0xFFFF

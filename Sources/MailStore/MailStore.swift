@@ -26,7 +26,12 @@ public protocol MailStore: Sendable {
   /// The transaction is over, however it ended (receipt, refusal, RSET, lost connection). One for each `transactionBegan`.
   func transactionEnded()
 
-  /// Makes a message durable with every pointer to it: mailbox entries, queue entries, trace. Idempotent by `acceptance.id`.
+  /// An id for a message that is to be accepted: above every id in the store and every one made before. At once, on any thread.
+  func makeQueueID() -> QueueID
+
+  /// Makes a message durable with every pointer to it: mailbox entries, queue entries, trace.
+  ///
+  /// An id in use is refused (`exists`); with an `origin`, the same message accepted again gives the same receipt.
   ///
   /// With `claiming`, the queue entries are leased to the caller at once (they are in the receipt), so that what goes out straight
   /// away costs no second transaction.

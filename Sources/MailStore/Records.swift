@@ -95,6 +95,8 @@ struct AcceptanceRecord {
   /// Sender, recipients, message id: what a trace is looked up by.
   var names: [String] = []
   var events: [TraceEvent] = []
+  /// `Acceptance.origin`.
+  var origin: QueueRecipientID?
 
   func packed() -> [UInt8] {
     var packer = Packer(capacity: 256)
@@ -108,6 +110,8 @@ struct AcceptanceRecord {
     packer.put(UInt64(names.count))
     for name in names { packer.put(name) }
     TraceRecord.put(events, into: &packer)
+    // Numbers of recipients begin at 1.
+    packer.put(UInt64(bitPattern: origin?.rawValue ?? 0))
     return packer.bytes
   }
 
@@ -123,6 +127,8 @@ struct AcceptanceRecord {
     hadRecipients = unpacker.flag()
     for _ in 0..<unpacker.count() { names.append(unpacker.text()) }
     events = TraceRecord.take(from: &unpacker)
+    let number = unpacker.signed()
+    origin = number == 0 ? nil : QueueRecipientID(rawValue: number)
   }
 }
 

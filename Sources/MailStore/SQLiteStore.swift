@@ -308,6 +308,8 @@ public final class SQLiteStore: MailStore {
 
   // MARK: Trace
 
+  public func makeQueueID() -> QueueID { parts.ids.next() }
+
   public func note(_ id: QueueID, _ events: [TraceEvent]) {
     let isTaken = notes.withLock { waiting in
       guard waiting < limits.waitingNotes else { return false }

@@ -13,6 +13,8 @@ final class StoreParts: @unchecked Sendable {
   let surroundings: SQLiteStore.Surroundings
   let limits: StoreLimits
   let clock: any Clock
+  /// The same for as long as the store is open, whatever is opened anew.
+  let ids: QueueIDs
   let writerWorker: any SerialWorker
   let bodies: any BodyStorage
   let readers: ReaderPool
@@ -50,7 +52,9 @@ final class StoreParts: @unchecked Sendable {
     clock = surroundings.clock
     writerWorker = worker
     lock = Mutex(try options.lock.map { path throws(StoreError) in try StoreLock(path: path) })
-    let writer = try Self.openWriter(options, surroundings)
+    let database = try Self.openDatabase(options)
+    ids = QueueIDs(after: try Self.highestID(in: database), clock: surroundings.clock, random: surroundings.random)
+    let writer = try Writer(database: database, limits: options.limits, clock: surroundings.clock, ids: ids)
     try writer.resetLeases()
     let segments = BodySegments(disk: surroundings.disk, workers: surroundings.workers, limits: options.segments)
     try segments.start(try Self.segmentUses(in: writer.database))
@@ -83,10 +87,18 @@ final class StoreParts: @unchecked Sendable {
     maintenance.begin()
   }
 
-  private static func openWriter(_ options: SQLiteStore.Options, _ surroundings: SQLiteStore.Surroundings) throws -> Writer {
+  private static func openDatabase(_ options: SQLiteStore.Options) throws -> Database {
     let database = try Database(path: options.database, vfs: options.vfs, isReadOnly: false, cacheBytes: options.limits.cache)
     try Schema.prepare(database)
-    return try Writer(database: database, limits: options.limits, clock: surroundings.clock, random: surroundings.random)
+    return database
+  }
+
+  /// The highest id that a message or a trace has.
+  private static func highestID(in database: Database) throws -> QueueID {
+    let ids = try database.first("SELECT max((SELECT ifnull(max(id), 0) FROM messages), (SELECT ifnull(max(id), 0) FROM trace))", []) {
+      $0.int(0)
+    }
+    return QueueID(rawValue: UInt64(clamping: ids ?? 0))
   }
 
   /// What the database points to in each segment.
@@ -129,7 +141,7 @@ final class StoreParts: @unchecked Sendable {
         writer.database.close()
         return writer.leases
       }
-      let writer = try Self.openWriter(options, surroundings)
+      let writer = try Writer(database: try Self.openDatabase(options), limits: limits, clock: clock, ids: ids)
       let report = try writer.database.first("PRAGMA quick_check(1)", []) { $0.text(0) } ?? ""
       guard report == "ok" else { throw SQLiteError(code: SQLITE_CORRUPT, message: report) }
       writer.leases = leases

@@ -33,8 +33,16 @@ public struct ParsingUnit: Hashable, Sendable {
   }
 
   /// Adds bytes: the client's address, the parser's name, the first kilobytes of the message.
-  public mutating func add(_ bytes: some Sequence<UInt8>) {
+  ///
+  /// Not generic: over a sequence that the compiler does not know it takes an allocation a byte.
+  public mutating func add(_ bytes: UnsafeRawBufferPointer) {
     for byte in bytes { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
     if digest == 0 { digest = 1 }
+  }
+
+  /// Adds a text, as UTF-8.
+  public mutating func add(_ text: String) {
+    var text = text
+    text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
   }
 }

@@ -23,7 +23,7 @@ final class Intake {
   ) {
     self.spool = spool
     self.notes = notes
-    unit.add(client.utf8)
+    unit.add(client)
     self.observer = MessageObserver(limits: limits)
     self.started = started
     self.receivedBefore = receivedBefore
@@ -47,7 +47,7 @@ final class Intake {
   private func observe(_ bytes: ByteBuffer) -> Bool {
     if !isNamed {
       isNamed = true
-      unit.add(bytes.readableBytesView.prefix(512))
+      bytes.withUnsafeReadableBytes { unit.add(UnsafeRawBufferPointer(rebasing: $0.prefix(512))) }
     }
     guard notes.begin(unit) else { return false }
     defer { notes.end() }

@@ -97,7 +97,6 @@ extension LocalHost {
   /// tried again, since the id hangs on the entry.
   private func expand(_ entry: QueueEntry, of message: QueuedMessage, to expansion: Expansion) async -> LocalResolution {
     let now = clock.now()
-    let id = QueueID(at: message.received, randomness: UInt64(bitPattern: entry.id.rawValue))
     let spool = store.makeSpool()
     var observer = MessageObserver()
     do throws(StoreError) {
@@ -110,8 +109,8 @@ extension LocalHost {
         try await spool.append(page)
       }
       let observed = observer.finish()
-      let acceptance = Acceptance(
-        id: id, received: now, envelope: message.envelope, prefix: [], summary: observed.summary, census: observed.census,
+      var acceptance = Acceptance(
+        id: message.id, received: now, envelope: message.envelope, prefix: [], summary: observed.summary, census: observed.census,
         deliveries: expansion.local.map {
           LocalDelivery(account: $0.account, recipient: $0.address, notification: entry.notification)
         },
@@ -123,13 +122,31 @@ extension LocalHost {
           TraceEvent(
             time: now, kind: .received, recipient: entry.address.description,
             detail: [.init("expanded-from", message.id.description), .init("because", expansion.explanation)])
-        ])
-      let receipt = try await store.accept(acceptance, body: try await spool.finish(), claiming: true)
+        ],
+        origin: entry.id)
+      let receipt = try await accept(&acceptance, of: message, body: try await spool.finish())
       if !receipt.isRepeated, let queued = receipt.queued { outbound.submit(queued, bytes: nil) }
       return .expanded(into: receipt.id)
     } catch {
       spool.discard()
       return .transient(reason: StoreReply.reply(to: error).description)
     }
+  }
+
+  /// Tries the ids that hang on the entry in order, so that another attempt finds what this one has stored; one that another message
+  /// has is passed over.
+  private func accept(
+    _ acceptance: inout Acceptance, of message: QueuedMessage, body: SpooledBody
+  ) async throws(StoreError) -> Receipt {
+    let number = UInt64(bitPattern: acceptance.origin?.rawValue ?? 0)
+    for step in 0..<UInt64(64) {
+      acceptance.id = QueueID(at: message.received, randomness: number &+ step)
+      do throws(StoreError) {
+        return try await store.accept(acceptance, body: body, claiming: true)
+      } catch {
+        guard case .exists = error else { throw error }
+      }
+    }
+    throw .exists("ids for \(message.id)")
   }
 }

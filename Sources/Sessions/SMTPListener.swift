@@ -14,7 +14,6 @@ public struct SMTPListener: Sendable {
   public var store: any MailStore
   public var overload: Overload
   public var clock: any Clock
-  public var random: any RandomSource
   public var sleeper: any Sleeper
   /// Certificate and rules; nil offers no TLS.
   public var tls: (any TLSContext)?
@@ -30,7 +29,6 @@ public struct SMTPListener: Sendable {
 
   public init(
     service: SMTPService, reception: Reception, store: any MailStore, overload: Overload, clock: any Clock,
-    random: any RandomSource,
     sleeper: any Sleeper, tls: (any TLSContext)?, isImplicitTLS: Bool, limits: SessionLimits = SessionLimits(),
     outbound: any Outbound,
     fullMailboxes: FullMailboxes, notes: any ParsingNotes = NoParsingNotes(), log: Logger
@@ -40,7 +38,6 @@ public struct SMTPListener: Sendable {
     self.store = store
     self.overload = overload
     self.clock = clock
-    self.random = random
     self.sleeper = sleeper
     self.tls = tls
     self.isImplicitTLS = isImplicitTLS

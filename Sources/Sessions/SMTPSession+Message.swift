@@ -110,7 +110,7 @@ extension SMTPSession {
 
   private func noteRefusal(_ reply: SMTPReply, reason: String, recipient: SMTPRecipient) {
     let event = listener.reception.refusal(of: recipient.address, reply: reply, reason: reason, client: client)
-    listener.store.note(QueueID(at: listener.clock.now(), randomness: listener.random.next()), [event])
+    listener.store.note(listener.store.makeQueueID(), [event])
     listener.log.notice(
       "recipient refused",
       metadata: ["client": "\(client.addressText)", "to": "\(recipient.address)", "reply": "\(reply)", "reason": "\(reason)"])
@@ -126,7 +126,7 @@ extension SMTPSession {
       endTransaction()
     }
     if let failure = intake.failure { return refuseMessage(StoreReply.reply(to: failure), reason: "\(failure)") }
-    let id = QueueID(at: listener.clock.now(), randomness: listener.random.next())
+    let id = listener.store.makeQueueID()
     client.protocolKeyword = conversation.protocolKeyword
     guard let observed = intake.observation() else {
       intake.spool.discard()

@@ -22,6 +22,9 @@ final class FakeQueue: QueueStore {
   }
 
   let state = Mutex(State())
+  private let ids = QueueIDs(clock: Standstill(), random: Standstill())
+
+  func makeQueueID() -> QueueID { ids.next() }
 
   func add(_ message: QueuedMessage, _ bytes: ByteBuffer) {
     state.withLock { state in
@@ -111,4 +114,11 @@ extension Outcome {
     case .deliveredLocally, .returned: ""
     }
   }
+}
+
+/// Time and chance for ids that only have to differ.
+private struct Standstill: Clock, RandomSource {
+  func now() -> Timestamp { Timestamp(seconds: 1_700_000_000) }
+  func monotonic() -> MonotonicInstant { .never }
+  func next() -> UInt64 { 0 }
 }

@@ -1,5 +1,6 @@
 import MailModel
 import Outside
+import Synchronization
 import Testing
 
 @Suite struct QueueIDTests {
@@ -30,10 +31,42 @@ import Testing
     #expect(QueueID("OOOOOOOOOOOIL") == QueueID(rawValue: 33))
   }
 
+  @Test("ids only grow: many in a millisecond, from many threads, when the clock goes back, and above what there was")
+  func unique() async {
+    let clock = SetClock(Timestamp(microseconds: 1_700_000_000_123_456))
+    let ids = QueueIDs(after: QueueID(rawValue: 5), clock: clock, random: FixedRandom())
+    let all = await withTaskGroup(of: [QueueID].self) { group in
+      for _ in 0..<8 { group.addTask { (0..<20_000).map { _ in ids.next() } } }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    for some in all { #expect(zip(some, some.dropFirst()).allSatisfy { $0 < $1 }) }
+    #expect(Set(all.joined()).count == 160_000)
+    let highest = all.joined().max()
+    clock.set(Timestamp(microseconds: 1_600_000_000_000_000))
+    let behind = ids.next()
+    #expect(behind > highest ?? behind)
+    clock.set(Timestamp(microseconds: 1_800_000_000_777_000))
+    #expect(ids.next().time.microseconds == 1_800_000_000_777_000)
+    let later = QueueIDs(after: behind, clock: SetClock(Timestamp(microseconds: 3)), random: FixedRandom())
+    #expect(later.next() > behind)
+  }
+
   @Test("an id tells when it was made") func time() {
     let time = Timestamp(microseconds: 1_700_000_000_123_456)
     #expect(QueueID(at: time, randomness: .max).time.microseconds == 1_700_000_000_123_000)
     #expect(QueueID(at: time, randomness: 1) < QueueID(at: time.advanced(by: .milliseconds(1)), randomness: 0))
     #expect(QueueID(at: Timestamp(microseconds: -5), randomness: 3).rawValue == 3)
   }
+}
+
+private final class SetClock: Clock {
+  private let time: Mutex<Timestamp>
+  init(_ time: Timestamp) { self.time = Mutex(time) }
+  func set(_ new: Timestamp) { time.withLock { $0 = new } }
+  func now() -> Timestamp { time.withLock { $0 } }
+  func monotonic() -> MonotonicInstant { .never }
+}
+
+private struct FixedRandom: RandomSource {
+  func next() -> UInt64 { .max }
 }

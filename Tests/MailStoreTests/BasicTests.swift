@@ -55,12 +55,41 @@ struct BasicTests {
     await store.close()
   }
 
-  @Test("accepting the same id twice stores once")
+  @Test("an id that another message has is refused, never taken for a repetition")
+  func takenID() async throws {
+    let place = try StoreUnderTest()
+    let store = try await place.openSQLite()
+    let account = try await store.makeAccount("alice@example.test")
+    let acceptance = Make.acceptance(1, to: [Make.delivery(account)])
+    _ = try await store.accept(acceptance, body: Make.body(100), claiming: false)
+    var other = acceptance
+    for origin in [nil, QueueRecipientID(rawValue: 7)] {
+      other.origin = origin
+      await #expect(throws: StoreError.exists("queue id \(acceptance.id)")) {
+        try await store.accept(other, body: Make.body(100), claiming: false)
+      }
+    }
+    // A refusal has left a trace by that id.
+    let refused = store.makeQueueID()
+    store.note(refused, [TraceEvent(time: Timestamp(seconds: 1), kind: .received)])
+    await store.close()
+    let again = try await place.openSQLite()
+    #expect(again.makeQueueID() > refused)
+    other.id = refused
+    await #expect(throws: StoreError.exists("queue id \(refused)")) {
+      try await again.accept(other, body: Make.body(100), claiming: false)
+    }
+    #expect(try await again.mailbox("INBOX", of: account.id).messages == 1)
+    await again.close()
+  }
+
+  @Test("accepting the same id twice from one origin stores once")
   func idempotent() async throws {
     let place = try StoreUnderTest()
     let store = try await place.openSQLite()
     let account = try await store.makeAccount("alice@example.test")
-    let acceptance = Make.acceptance(1, to: [Make.delivery(account)], queue: ["b@example.org"])
+    var acceptance = Make.acceptance(1, to: [Make.delivery(account)], queue: ["b@example.org"])
+    acceptance.origin = QueueRecipientID(rawValue: 7)
     let first = try await store.accept(acceptance, body: Make.body(100), claiming: false)
     let second = try await store.accept(acceptance, body: Make.body(100), claiming: false)
     #expect(!first.isRepeated)

@@ -95,9 +95,9 @@ import Testing
   func quarantine() throws {
     let supervisor = try #require(SharedNotes())
     var evil = ParsingUnit()
-    evil.add("evil".utf8)
+    evil.add("evil")
     var good = ParsingUnit()
-    good.add("good".utf8)
+    good.add("good")
     for crash in 1...2 {
       let server = try #require(SharedNotes(descriptor: dup(supervisor.descriptor)))
       #expect(server.begin(good))
@@ -113,7 +113,7 @@ import Testing
     // As many suspects as there is room for, and more: the oldest give way.
     for number in 0..<1_000 {
       var unit = ParsingUnit()
-      unit.add("\(number)".utf8)
+      unit.add("\(number)")
       #expect(server.begin(unit))
       _ = supervisor.takeCrash()
       #expect(server.crashes(of: unit) == 1)

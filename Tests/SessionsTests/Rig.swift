@@ -93,7 +93,7 @@ struct Rig {
     let listener = SMTPListener(
       service: SMTPService(dialect: dialect, hostname: policy.hostname, extensions: extensions, limits: limits),
       reception: Reception(policy: policy, directory: directory, clock: executor.clock), store: store,
-      overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock, random: executor.random,
+      overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock,
       sleeper: executor,
       tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted, fullMailboxes: FullMailboxes(),
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

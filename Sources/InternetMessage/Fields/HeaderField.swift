@@ -24,7 +24,9 @@ public struct HeaderField: Hashable, Sendable {
   }
 
   /// Where the colon behind the name stands; nil if what comes first is no name (RFC 5322, 3.6.8 `ftext`).
-  static func colon(in field: [UInt8]) -> Int? {
+  static func colon(in field: [UInt8]) -> Int? { field.withUnsafeBytes { colon(in: $0) } }
+
+  static func colon(in field: UnsafeRawBufferPointer) -> Int? {
     var index = 0
     while index < field.count {
       let byte = field[index]
@@ -38,6 +40,11 @@ public struct HeaderField: Hashable, Sendable {
       index += 1
     }
     return nil
+  }
+
+  /// The line that mbox puts before a message, quoted or not; it is no field.
+  static func isMailboxLine(_ line: UnsafeRawBufferPointer) -> Bool {
+    line.starts(with: [0x46, 0x72, 0x6F, 0x6D, 0x20]) || line.starts(with: [0x3E, 0x46, 0x72, 0x6F, 0x6D, 0x20])
   }
 
   /// A value without line ends, NUL, and blanks around it.

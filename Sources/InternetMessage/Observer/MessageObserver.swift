@@ -157,9 +157,10 @@ public struct MessageObserver: Sendable {
 
   /// Whether a first line is neither a field, nor empty, nor the `From ` of an mbox.
   private func startsWithoutHeader(_ line: UnsafeRawBufferPointer) -> Bool {
-    let text = Array(line.prefix(1_024))
+    // No more than what `hold` has of a line without end, so that pieces don't matter.
+    let text = UnsafeRawBufferPointer(rebasing: line.prefix(min(1_024, limits.fieldOctets)))
     guard let first = text.first, first != 0x0D, first != 0x0A else { return false }
-    if text.starts(with: "From ".utf8) || text.starts(with: ">From ".utf8) { return false }
+    if HeaderField.isMailboxLine(text) { return false }
     return HeaderField.colon(in: text) == nil
   }
 
@@ -308,6 +309,12 @@ public struct MessageObserver: Sendable {
     if facts.hasNoHeader, census.hasEightBitHeader {
       census.hasEightBitHeader = false
       census.hasEightBitBody = true
+    }
+    if problem != nil {
+      // Where a refused header would have ended nobody knows.
+      let hasEightBit = census.hasEightBitHeader || census.hasEightBitBody
+      census.hasEightBitHeader = hasEightBit
+      census.hasEightBitBody = hasEightBit
     }
     // A line end in SMTP is CR and LF together; each alone is data that only BINARYMIME carries (RFC 5321, 2.3.8).
     if carriageReturns != pairs || census.longestLine > 998 { census.isBinary = true }

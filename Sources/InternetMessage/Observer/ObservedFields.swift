@@ -6,7 +6,7 @@ extension MessageObserver {
   mutating func read(_ field: [UInt8], isTop: Bool) {
     guard let colon = HeaderField.colon(in: field) else {
       // The line that mbox puts before a message is no field of it.
-      if !field.starts(with: "From ".utf8), !field.starts(with: ">From ".utf8) { note(.malformedField) }
+      if !field.withUnsafeBytes({ HeaderField.isMailboxLine($0) }) { note(.malformedField) }
       return
     }
     if isTop { facts.fields += 1 }

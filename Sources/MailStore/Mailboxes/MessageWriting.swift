@@ -12,23 +12,13 @@ extension Writer {
     let flags = try checked(message.flags)
     let size = Int64(place.size)
     try checkQuota(account, adding: size)
-    let messageID = try freshMessageID()
+    let messageID = Int64(bitPattern: ids.next().rawValue)
     try insertMessage(
       messageID, received: message.internalDate, thread: threadID(of: message.summary, message: messageID), envelope: nil,
       prefix: [],
       summary: message.summary, place)
     let entry = NewEntry(message: messageID, flags: flags, internalDate: message.internalDate, size: size, prefix: [])
     return try insert(entry, into: mailbox, of: account)
-  }
-
-  /// An id as a queue id is made, that no message has.
-  private func freshMessageID() throws -> Int64 {
-    let milliseconds = UInt64(clamping: max(now().microseconds, 0) / 1_000)
-    while true {
-      let id = Int64(bitPattern: (milliseconds << 16) | (random.next() & 0xFFFF))
-      let isTaken = try database.first("SELECT 1 FROM messages WHERE id = ?", [.int(id)]) { _ in true } ?? false
-      if !isTaken { return id }
-    }
   }
 
   /// RFC 9051, 6.4.6; RFC 7162, 3.1.3.

@@ -9,7 +9,7 @@ extension Writer {
     try check(acceptance)
     let id = Int64(bitPattern: acceptance.id.rawValue)
     let size = Int64(acceptance.prefix.count + place.size)
-    if let repeated = try repeatedReceipt(acceptance.id) { return repeated }
+    if let repeated = try repeatedReceipt(of: acceptance) { return repeated }
 
     var record = AcceptanceRecord()
     for delivery in acceptance.deliveries {
@@ -19,6 +19,7 @@ extension Writer {
     }
     record.hadRecipients = !acceptance.recipients.isEmpty
     record.names = names(of: acceptance)
+    record.origin = acceptance.origin
     record.events = acceptance.trace
     for (delivery, place) in zip(acceptance.deliveries, record.deliveries) {
       record.events.append(
@@ -56,11 +57,16 @@ extension Writer {
     }
   }
 
-  /// The same id was accepted before: the same receipt, without the queue entries, which have gone their way.
-  private func repeatedReceipt(_ id: QueueID) throws -> Receipt? {
-    let row = try database.first("SELECT events FROM trace WHERE id = ? AND seq = 0", [.id(id.rawValue)]) { $0.blob(0) }
-    guard let row else { return nil }
-    return Receipt(id: id, deliveries: AcceptanceRecord(row).deliveries, queued: nil, isRepeated: true)
+  /// The same was accepted before: the same receipt, without the queue entries, which have gone their way. Another message that has
+  /// the id is never taken for it: its sender would be told of a success that was not its own.
+  private func repeatedReceipt(of acceptance: Acceptance) throws -> Receipt? {
+    let first = try database.first(
+      "SELECT seq, events FROM trace WHERE id = ? ORDER BY seq LIMIT 1", [.id(acceptance.id.rawValue)]
+    ) { (seq: $0.int(0), events: $0.blob(1)) }
+    guard let first else { return nil }
+    let record = first.seq == 0 ? AcceptanceRecord(first.events) : AcceptanceRecord()
+    guard let origin = acceptance.origin, record.origin == origin else { throw StoreError.exists("queue id \(acceptance.id)") }
+    return Receipt(id: acceptance.id, deliveries: record.deliveries, queued: nil, isRepeated: true)
   }
 
   /// What the trace can be looked up by.

@@ -8,7 +8,7 @@ import CSQLite
 /// - `entries`: messages in mailboxes. `created` is the modification sequence it came with; both grow with the UID, so only entries changed
 ///   later need an index by `modseq`.
 /// - `closed`: entries that were removed, with the sequence that removed them: the expunge log.
-/// - `trace`: one row a stage; `seq` 0 is the acceptance itself and makes it idempotent.
+/// - `trace`: one row a stage; `seq` 0 is the acceptance itself; an id with a row is never accepted for another message.
 enum Schema {
   /// "MRTL".
   static let applicationID: Int64 = 0x4D52_544C

@@ -12,7 +12,8 @@ final class Writer: @unchecked Sendable {
   let log: WriteAheadLog
   let limits: StoreLimits
   let clock: any Clock
-  let random: any RandomSource
+  /// What ids of messages come from.
+  let ids: QueueIDs
   var counters: CounterCache
   var leases = Leases()
   /// Domains that have a quota, with what they hold; loaded when first needed.
@@ -26,12 +27,12 @@ final class Writer: @unchecked Sendable {
   /// Numbers given out; the blocks they come from are in `meta`.
   var numbers: Numbers
 
-  init(database: Database, limits: StoreLimits, clock: any Clock, random: any RandomSource) throws {
+  init(database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs) throws {
     self.database = database
     log = WriteAheadLog(database)
     self.limits = limits
     self.clock = clock
-    self.random = random
+    self.ids = ids
     counters = CounterCache(limit: limits.cachedAccounts)
     traceOctets = try database.first("SELECT value FROM meta WHERE key = 'trace-octets'", []) { $0.int(0) } ?? 0
     numbers = try Numbers(database)

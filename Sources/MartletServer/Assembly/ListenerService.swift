@@ -17,7 +17,7 @@ final class ListenerService: Sendable {
       SMTPListener(
         service: Settings.service(section, configuration, offersTLS: context != nil), reception: server.reception,
         store: server.store,
-        overload: server.overload, clock: server.clock, random: server.random, sleeper: LoopSleeper(loops: server.loops),
+        overload: server.overload, clock: server.clock, sleeper: LoopSleeper(loops: server.loops),
         tls: context,
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
         outbound: server.outbound, fullMailboxes: fullMailboxes,

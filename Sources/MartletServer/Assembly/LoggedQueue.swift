@@ -43,5 +43,7 @@ struct LoggedQueue: QueueStore {
 
   func nextDue() async throws(StoreError) -> Timestamp? { try await queue.nextDue() }
 
+  func makeQueueID() -> QueueID { queue.makeQueueID() }
+
   func note(_ id: QueueID, _ events: [TraceEvent]) { queue.note(id, events) }
 }

@@ -31,7 +31,6 @@ public final class Server: Sendable {
   let resolver: UnboundResolver
   let tls: TLSContexts
   let clock: any Clock
-  let random: any RandomSource
   let notes: any ParsingNotes
   let log: Logger
   private let state: Mutex<State>
@@ -76,7 +75,6 @@ public final class Server: Sendable {
     resolver = parts.resolver
     tls = parts.tls
     clock = parts.clock
-    random = parts.random
     log = parts.log
     state = Mutex(State(configuration: configuration))
   }

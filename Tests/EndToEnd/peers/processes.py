@@ -85,7 +85,7 @@ class Program:
             self.kill()
 
     def kill(self):
-        """SIGKILL to the whole group."""
+        """SIGKILL to the whole group; returns when all of it is gone, with its sockets."""
         if self.child is None:
             return
         try:
@@ -93,6 +93,20 @@ class Program:
         except ProcessLookupError:
             pass
         self.child.wait()
+        while _lives(self.child.pid):
+            time.sleep(0.005)
+
+
+def _lives(group):
+    """Whether a process of this group has not ended; one that only waits to be reaped has."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(member) == group and state not in "ZX":
+            return True
+    return False
 
 
 def accepts(address, port):

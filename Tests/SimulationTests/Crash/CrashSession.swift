@@ -173,7 +173,7 @@ struct CrashSession {
     let (spool, spooled) = try await spool(bytes)
     defer { spool.discard() }
     let now = world.executor.clock.now()
-    let id = QueueID(rawValue: UInt64(now.microseconds / 1_000) << 16 | UInt64(number) << 12 | serial & 0xFFF)
+    let id = store.makeQueueID()
     var acceptance = Acceptance(
       id: id, received: now, envelope: Envelope(reversePath: EmailAddress(localPart: "s\(number)", domain: "remote.example")),
       prefix: Array("Received: \(id.rawValue)\r\n".utf8),
