@@ -71,7 +71,20 @@ extension IPAddress: CustomStringConvertible {
   }
 
   /// The address as people and protocols write it (RFC 5952, 4).
-  public var description: String { isIPv4 ? bytes.map { String($0) }.joined(separator: ".") : ipv6Description }
+  public var description: String { isIPv4 ? ipv4Description : ipv6Description }
+
+  /// Written digit by digit: a client's address stands in several lines of each message.
+  private var ipv4Description: String {
+    var text: [UInt8] = []
+    text.reserveCapacity(15)
+    for byte in bytes {
+      if !text.isEmpty { text.append(0x2E) }
+      if byte >= 100 { text.append(0x30 + byte / 100) }
+      if byte >= 10 { text.append(0x30 + byte / 10 % 10) }
+      text.append(0x30 + byte % 10)
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
 
   /// The address in IPv6's form also if it is IPv4 (`::ffff:192.0.2.1`; RFC 5952, 5).
   public var ipv6Description: String {

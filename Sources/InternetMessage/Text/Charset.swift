@@ -32,6 +32,9 @@ public struct Charset: Hashable, Sendable {
   /// What the C library decodes: sets of more than one octet a character, and no others (some of its modules had holes).
   private static let foreign: Set<String> = ["gb18030", "cp932", "euc-jp", "iso-2022-jp", "big5-hkscs", "cp949", "iso-2022-kr"]
 
+  /// Octets below 128 are ASCII in it, whatever stands before them.
+  var isASCIICompatible: Bool { name == "utf-8" || SingleByteCharsets.table(name) != nil }
+
   /// The text, U+FFFD for what is not of this set, at most `limit` octets in.
   public func decode(_ bytes: [UInt8]) -> String {
     let bytes = bytes.count > Self.limit ? Array(bytes.prefix(Self.limit)) : bytes

@@ -20,8 +20,31 @@ enum Preview {
       decoder.finish(into: &decoded)
     default: decoded = Array(bytes[..<wanted])
     }
+    if !isHTML, charset.isASCIICompatible, let text = collapse(ascii: decoded) { return text }
     let text = charset.decode(decoded)
     return isHTML ? collapse(withoutMarkup(text)) : collapse(text.unicodeScalars)
+  }
+
+  /// The same for what is ASCII as far as it is shown, without a look at characters; nil if it is not.
+  private static func collapse(ascii bytes: [UInt8]) -> String? {
+    var result: [UInt8] = []
+    result.reserveCapacity(characters)
+    var needsBlank = false
+    for byte in bytes {
+      guard byte < 0x80 else { return nil }
+      if byte <= 0x20 || byte == 0x7F {
+        needsBlank = !result.isEmpty
+        continue
+      }
+      if needsBlank {
+        guard result.count < characters - 1 else { break }
+        result.append(0x20)
+        needsBlank = false
+      }
+      guard result.count < characters else { break }
+      result.append(byte)
+    }
+    return String(decoding: result, as: UTF8.self)
   }
 
   /// Blanks and control characters made one blank, at most `characters` of them all.

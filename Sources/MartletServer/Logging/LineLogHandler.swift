@@ -37,11 +37,13 @@ public struct LineLogHandler: LogHandler {
     line.add("time", LogLine.time(clock.now()))
     line.add("level", event.level.rawValue)
     line.add("msg", "\(event.message)")
-    var all = metadata
-    if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
-    if let own = event.metadata { all.merge(own) { _, new in new } }
+    var all = event.metadata ?? [:]
+    if let provided = metadataProvider?.get() { all.merge(provided) { own, _ in own } }
+    if !metadata.isEmpty { all.merge(metadata) { own, _ in own } }
     // The same record reads the same each time.
-    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line.add(key, "\(value)") }
-    writer.write(line.finished())
+    for (key, value) in all.sorted(by: { $0.key < $1.key }) {
+      if case .string(let text) = value { line.add(key, text) } else { line.add(key, "\(value)") }
+    }
+    writer.write(line.finished(), isUrgent: event.level >= .warning)
   }
 }

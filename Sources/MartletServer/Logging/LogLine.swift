@@ -59,6 +59,11 @@ struct LogLine {
   }
 
   private mutating func addValue(_ value: some StringProtocol, isQuoted: Bool) {
+    if !isQuoted, value.utf8.count <= Self.valueSize {
+      // Nothing in it needs quotes, so nothing needs an escape.
+      bytes.append(contentsOf: value.utf8)
+      return
+    }
     if isQuoted { bytes.append(0x22) }
     var left = Self.valueSize
     for scalar in value.unicodeScalars {
@@ -116,12 +121,33 @@ struct LogLine {
     let shiftedMonth = (5 * dayOfYear + 2) / 153
     let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let date = "\(pad(year, 4))-\(pad(month, 2))-\(pad(dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, 2))"
-    return "\(date)T\(pad(second / 3_600, 2)):\(pad(second / 60 % 60, 2)):\(pad(second % 60, 2)).\(pad(milliseconds, 3))Z"
+    let dayOfMonth = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let fields: [(number: Int64, digits: Int, end: UInt8)] = [
+      (year, 4, 0x2D), (month, 2, 0x2D), (dayOfMonth, 2, 0x54), (second / 3_600, 2, 0x3A), (second / 60 % 60, 2, 0x3A),
+      (second % 60, 2, 0x2E), (milliseconds, 3, 0x5A),
+    ]
+    return String(unsafeUninitializedCapacity: 40) { buffer in
+      var count = 0
+      for field in fields { count += write(field.number, digits: field.digits, end: field.end, to: buffer, at: count) }
+      return count
+    }
   }
 
-  private static func pad(_ number: Int64, _ width: Int) -> String {
-    let text = String(number)
-    return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+  /// Writes `number` with at least so many digits (7 at most are there for a year), and what ends it; how much it wrote.
+  private static func write(
+    _ number: Int64, digits: Int, end: UInt8, to buffer: UnsafeMutableBufferPointer<UInt8>, at start: Int
+  ) -> Int {
+    var digits = digits
+    while digits < 7, number >= powers[digits] { digits += 1 }
+    guard start + digits < buffer.count else { return 0 }
+    var rest = number.magnitude
+    for place in stride(from: start + digits - 1, through: start, by: -1) {
+      buffer[place] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    }
+    buffer[start + digits] = end
+    return digits + 1
   }
+
+  private static let powers: [Int64] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 }

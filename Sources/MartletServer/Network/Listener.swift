@@ -82,10 +82,6 @@ public final class Listener: Sendable {
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(guardian) }
       }
-      .childChannelOption(.autoRead, value: false)
-      .childChannelOption(.allowRemoteHalfClosure, value: true)
-      .childChannelOption(.maxMessagesPerRead, value: 1)
-      .childChannelOption(.recvAllocator, value: ReadSizer(limits: options.limits))
       .childChannelInitializer { channel in listener.accepted(channel) }
       .withBoundSocket(socket.descriptor)
       .get()
@@ -147,6 +143,17 @@ public final class Listener: Sendable {
       return channel.eventLoop.makeCompletedFuture {
         try channel.pipeline.syncOperations.addHandler(Refusal(text: refusal))
       }
+    }
+    // Here and not by the bootstrap, which makes a future of each.
+    do {
+      guard let channelOptions = channel.syncOptions else { throw ChannelError.operationUnsupported }
+      try channelOptions.setOption(.autoRead, value: false)
+      try channelOptions.setOption(.allowRemoteHalfClosure, value: true)
+      try channelOptions.setOption(.maxMessagesPerRead, value: 1)
+      try channelOptions.setOption(.recvAllocator, value: ReadSizer(limits: options.limits))
+    } catch {
+      counters.withLock { $0.open -= 1 }
+      return channel.eventLoop.makeFailedFuture(error)
     }
     let table = tables.first { $0.home === home }
     let link = TableLink()
