@@ -45,6 +45,16 @@ def counts(make, folder, sink, messages, sessions, size):
     }
 
 
+def bytes_written(make, folder, sink, messages, sessions, size):
+    """Octets sent to storage a message, queue files and logs included."""
+    server = make(folder, sink.port).start()
+    try:
+        relay(server, sink, 100, sessions, size)
+        return relay(server, sink, messages, sessions, size)["bytesWritten"]
+    finally:
+        server.stop()
+
+
 def traced(make, folder, sink, messages, sessions, size, options):
     """{system call: count} of a whole life of a server that relays `messages`."""
     summary = Path(f"{folder}.strace")

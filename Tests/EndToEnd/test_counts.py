@@ -29,6 +29,7 @@ def test_a_relayed_message_costs_no_more_than_it_did(folder, sink):
     thresholds = json.loads((BENCH / "thresholds.json").read_text())
     counted = measure.counts(MartletServer, folder / "counts", sink, MESSAGES, 20, 4096)
     counted["allocations"] = measure.allocations(MartletServer, folder / "allocations", sink, MESSAGES, 20, 4096, measure.build_counter(folder))
+    counted["bytesWritten"] = measure.bytes_written(MartletServer, folder / "bytes", sink, MESSAGES, 20, 4096)
     print(counted)
     over = {name: (counted[name], limit) for name, limit in thresholds.items() if counted[name] > limit}
     assert not over, f"(counted, threshold): {over}"
