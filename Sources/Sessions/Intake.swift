@@ -12,16 +12,18 @@ final class Intake {
   let receivedBefore: UInt64
   /// The store could not take it, or it is in quarantine; the rest is thrown away and the reply says why.
   var failure: StoreError?
+  private var share: ContentShare
   private let notes: any ParsingNotes
   /// Who sent it and how it begins: what the notes know it by.
   private var unit = ParsingUnit()
   private var isNamed = false
 
   init(
-    spool: any BodySpool, limits: MessageLimits, notes: any ParsingNotes, client: String, started: MonotonicInstant,
-    receivedBefore: UInt64
+    spool: any BodySpool, limits: MessageLimits, memory: ContentMemory, notes: any ParsingNotes, client: String,
+    started: MonotonicInstant, receivedBefore: UInt64
   ) {
     self.spool = spool
+    self.share = ContentShare(of: memory)
     self.notes = notes
     unit.add(client)
     self.observer = MessageObserver(limits: limits)
@@ -33,6 +35,11 @@ final class Intake {
     guard failure == nil else { return }
     guard observe(bytes) else {
       failure = .unavailable("a message that begins like this one brought the server down twice: it is in quarantine")
+      return spool.discard()
+    }
+    guard share.hold(observer.heldOctets) else {
+      failure = .full
+      observer = MessageObserver()
       return spool.discard()
     }
     do throws(StoreError) {

@@ -24,6 +24,9 @@ public struct SessionLimits: Hashable, Sendable {
   /// Octets of replies that may wait for a client that does not read: 65,536, then the session waits for it (5 min, then closed).
   public var output = 65_536
 
+  /// Octets of headers and structures that all sessions together may hold while messages come in: 256 MiB. Over it: `452 4.3.1`.
+  public var contentMemory = 268_435_456
+
   /// What is read of a message's header and structure.
   public var content = MessageLimits()
 

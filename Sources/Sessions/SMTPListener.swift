@@ -23,6 +23,8 @@ public struct SMTPListener: Sendable {
   public var outbound: any Outbound
   /// Shared by all listeners.
   public var fullMailboxes: FullMailboxes
+  /// Shared by all listeners.
+  public var contentMemory: ContentMemory
   /// Shared with the supervisor.
   public var notes: any ParsingNotes
   public var log: Logger
@@ -31,7 +33,8 @@ public struct SMTPListener: Sendable {
     service: SMTPService, reception: Reception, store: any MailStore, overload: Overload, clock: any Clock,
     sleeper: any Sleeper, tls: (any TLSContext)?, isImplicitTLS: Bool, limits: SessionLimits = SessionLimits(),
     outbound: any Outbound,
-    fullMailboxes: FullMailboxes, notes: any ParsingNotes = NoParsingNotes(), log: Logger
+    fullMailboxes: FullMailboxes, contentMemory: ContentMemory = ContentMemory(), notes: any ParsingNotes = NoParsingNotes(),
+    log: Logger
   ) {
     self.service = service
     self.reception = reception
@@ -44,6 +47,7 @@ public struct SMTPListener: Sendable {
     self.limits = limits
     self.outbound = outbound
     self.fullMailboxes = fullMailboxes
+    self.contentMemory = contentMemory
     self.notes = notes
     self.log = log
   }

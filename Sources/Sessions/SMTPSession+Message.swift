@@ -51,7 +51,8 @@ extension SMTPSession {
 
   private func beginIntake() {
     intake = Intake(
-      spool: listener.store.makeSpool(), limits: listener.limits.content, notes: listener.notes, client: client.addressText,
+      spool: listener.store.makeSpool(), limits: listener.limits.content, memory: listener.contentMemory, notes: listener.notes,
+      client: client.addressText,
       started: listener.clock.monotonic(),
       receivedBefore: connection.bytesReceived)
   }

@@ -24,6 +24,7 @@ struct Rig {
   var dialect = SMTPDialect.smtp
   var offersTLS = false
   var aliceQuota: Int64 = 0
+  var contentMemory = ContentMemory()
 
   init(seed: UInt64 = 1, policy: ReceptionPolicy = ReceptionPolicy(hostname: "mx.example.test")) {
     executor = SimulatedExecutor(seed: seed)
@@ -96,6 +97,7 @@ struct Rig {
       overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock,
       sleeper: executor,
       tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted, fullMailboxes: FullMailboxes(),
+      contentMemory: contentMemory,
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     return House(store: store, listener: listener, submitted: submitted)
   }

@@ -16,6 +16,8 @@ struct HeaderState: Sendable {
   var field: [UInt8] = []
   var fieldCount = 0
   var octets = 0
+  /// Octets of the values that are kept below.
+  var keptOctets = 0
   /// Over a budget: what follows is not read.
   var isOverBudget = false
 

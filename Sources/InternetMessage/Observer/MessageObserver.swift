@@ -58,6 +58,15 @@ public struct MessageObserver: Sendable {
   /// Whether the message's own header is complete: `facts` will not change any more but for `received`.
   public var hasHeader: Bool { !isTopHeader }
 
+  /// Octets of memory that it holds of the message, about. Bounded by `limits`, and the sum of many may be bounded by it.
+  public var heldOctets: Int {
+    let parts = table.rows.count &* MemoryLayout<PartRow>.stride &+ table.arena.count
+    return carry.count &+ header.field.count &+ header.keptOctets &+ summaryOctets &+ preview.count &+ parts
+  }
+
+  /// What the finished header left in `summary`.
+  private var summaryOctets: Int { summary.envelope.count &+ summary.references.count &* 64 }
+
   /// Takes the next piece.
   public mutating func observe(_ buffer: ByteBuffer) {
     buffer.withUnsafeReadableBytes { observe($0) }

@@ -50,12 +50,16 @@ extension MessageObserver {
 
   private mutating func keepContent(_ value: ArraySlice<UInt8>, in slot: WritableKeyPath<HeaderState, [UInt8]?>) {
     guard header[keyPath: slot] == nil else { return note(.repeatedContentField) }
-    header[keyPath: slot] = HeaderField.unfold(value)
+    let unfolded = HeaderField.unfold(value)
+    header.keptOctets &+= unfolded.count
+    header[keyPath: slot] = unfolded
   }
 
   private mutating func keep(_ value: ArraySlice<UInt8>, in slot: WritableKeyPath<HeaderState, [UInt8]?>) {
     guard header[keyPath: slot] == nil else { return note(.repeatedField) }
-    header[keyPath: slot] = HeaderField.unfold(value)
+    let unfolded = HeaderField.unfold(value)
+    header.keptOctets &+= unfolded.count
+    header[keyPath: slot] = unfolded
   }
 
   private mutating func countField(_ known: HeaderState.Known, _ value: ArraySlice<UInt8>) {

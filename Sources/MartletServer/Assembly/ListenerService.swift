@@ -10,7 +10,10 @@ final class ListenerService: Sendable {
   private let section: Configuration.Listener
   private let holder: Mutex<SMTPListener>
 
-  init(section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, _ configuration: Configuration) {
+  init(
+    section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, contentMemory: ContentMemory,
+    _ configuration: Configuration
+  ) {
     self.section = section
     let context = section.security == .none ? nil : server.tls.server
     self.holder = Mutex(
@@ -20,7 +23,7 @@ final class ListenerService: Sendable {
         overload: server.overload, clock: server.clock, sleeper: LoopSleeper(loops: server.loops),
         tls: context,
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
-        outbound: server.outbound, fullMailboxes: fullMailboxes,
+        outbound: server.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
         notes: server.notes, log: server.log))
   }
 

@@ -119,8 +119,9 @@ public final class Server: Sendable {
 
   private func listen(on sockets: [ListeningSocket], _ configuration: Configuration) async throws {
     let full = FullMailboxes()
+    let memory = ContentMemory()
     for (socket, section) in zip(sockets, configuration.listeners) {
-      let service = ListenerService(section: section, server: self, fullMailboxes: full, configuration)
+      let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
       options.limits = Settings.serverLimits(configuration)
       options.refusal = Array("421 4.3.2 \(configuration.hostname) Too many connections, try again later\r\n".utf8)
