@@ -133,7 +133,9 @@ let package = Package(
     .testTarget(
       name: "MartletServerTests",
       dependencies: [
-        "MartletServer", "Outside", "Bytes", "InternetMessage", "MailModel", "MailStore", "Configuration", nio, posix, log,
+        "MartletServer", "Outside", "Bytes", "InternetMessage", "MailModel", "MailStore", "Configuration", "SMTP", "Overload",
+        "Delivery",
+        "Sessions", nio, posix, log,
         .product(name: "NIOEmbedded", package: "swift-nio"),
       ]),
     .testTarget(

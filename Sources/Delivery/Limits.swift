@@ -1,7 +1,7 @@
 /// Bounds of delivery. Counts unless said otherwise.
 public struct DeliveryLimits: Hashable, Sendable {
-  /// Connections to destinations that have taken mail and not failed since, in all. More wait. Default 2,000.
-  public var connections = 2_000
+  /// Connections to destinations that have taken mail and not failed since, in all. More wait. Default 200.
+  public var connections = 200
 
   /// Connections, most of them being made, to destinations that have not shown that they take mail, in all. Default 2,000.
   public var unprovenConnections = 2_000
@@ -15,8 +15,8 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// Connections to one group of hosts before it has taken a message. Default 4.
   public var firstConnections = 4
 
-  /// Messages over one connection, then it is closed. Default 1,000.
-  public var messagesPerConnection = 1_000
+  /// Messages over one connection, then it is closed. Default 100.
+  public var messagesPerConnection = 100
 
   /// Recipients in one transaction; more go into the next (RFC 5321, 4.5.3.1.8 lets every host take 100). Default 100.
   public var recipientsPerTransaction = 100

@@ -103,7 +103,7 @@ struct NotificationText {
     case .failed:
       text +=
         isDoubleBounce
-        ? "A notification that this host sent could not be delivered. It was about message\r\n\(subject), made on \(date).\r\n"
+        ? "A notification, or another message without a sender to tell, could not be delivered. It is\r\nmessage \(subject), which arrived here on \(date).\r\n"
         : "Your message, which arrived here on\r\n\(date), could not be delivered to:\r\n"
     case .delayed:
       text += "Your message, which arrived here on\r\n\(date), has not been delivered yet to:\r\n"

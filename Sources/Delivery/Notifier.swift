@@ -58,7 +58,7 @@ final class Notifier: @unchecked Sendable {
           } else {
             notified = try await accept(.failed, wanting, hand, to: sender)
           }
-        } else if message.envelope.envelopeID?.hasPrefix(ComposedNotification.envelopeIDPrefix) == true {
+        } else if Self.isForPostmaster(part, message) {
           notified = try await accept(.failed, part, hand, to: services.sink.postmaster, isDoubleBounce: true)
         } else {
           // RFC 5321, 4.5.5: nobody is told of what came from the null path.
@@ -80,6 +80,16 @@ final class Notifier: @unchecked Sendable {
       for told in part { records.append(bounced(told, notified: notified, because: reason, now: now)) }
     }
     await recordSurely(records, scheduler)
+  }
+
+  /// A message from the null path is never answered (RFC 5321, 4.5.5), but the postmaster hears of our own notifications, and of what
+  /// was taken for an alias here and can't be kept: no sender can mend that. Never of a notification to the postmaster: those, as all of
+  /// ours, want none.
+  private static func isForPostmaster(_ failed: [MessageInHand.Told], _ message: QueuedMessage) -> Bool {
+    if message.envelope.envelopeID?.hasPrefix(ComposedNotification.envelopeIDPrefix) == true { return true }
+    return failed.contains {
+      $0.entry.destination == Scheduler.localDestination && !$0.entry.notification.notify.contains(.never)
+    }
   }
 
   private func bounced(_ told: MessageInHand.Told, notified: [TraceEvent], because reason: String?, now: Timestamp) -> OutcomeRecord

@@ -83,7 +83,7 @@ public struct DeliverySettings: Sendable {
 /// to it, which makes `@unchecked Sendable` true. Call every method on that loop.
 public final class Scheduler: @unchecked Sendable {
   /// The destination of recipients whose local delivery could not be decided before the reply.
-  public static let localDestination = "local:"
+  public static let localDestination = QueueEntry.localDestination
 
   let services: DeliveryServices
   private(set) var settings: DeliverySettings

@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 
@@ -22,6 +23,16 @@ extension DirectorySnapshot {
     case .elsewhere: return .unknownDomain
     case .nobody: return .unknownUser
     }
+  }
+
+  /// The mailbox of an address, its aliases not followed: for what an alias led to before.
+  public func resolveMailbox(_ address: EmailAddress) -> Resolution {
+    guard kind(of: address.domain) == .local else { return .unknownDomain }
+    guard let account = accounts[address.lookupKey] ?? withoutSubaddress(address).flatMap({ accounts[$0.lookupKey] }) else {
+      return .unknownUser
+    }
+    guard account.isEnabled else { return .disabled }
+    return .deliverable(Expansion(local: [.init(account: account.id, address: address)], explanation: "account"))
   }
 
   /// One step: what an address stands for, before aliases are followed.
@@ -87,7 +98,7 @@ struct AliasWalk {
   init(directory: DirectorySnapshot, explanation: String) {
     self.directory = directory
     self.expansion = Expansion(explanation: explanation)
-    self.targetsLeft = directory.settings.limits.aliasTargets.multipliedReportingOverflow(by: 10).partialValue
+    self.targetsLeft = directory.settings.limits.aliasTargets.multipliedChecked(by: 10) ?? .max
   }
 
   mutating func run(from key: String, targets: [EmailAddress]) -> Resolution {

@@ -10,6 +10,9 @@ public struct QueueEntry: Hashable, Sendable {
     case claimed = 2
   }
 
+  /// `destination` of recipients that wait for a mailbox of this host, their aliases followed: no domain, since it holds a colon.
+  public static let localDestination = "local:"
+
   public var id: QueueRecipientID
   public var message: QueueID
   public var address: EmailAddress

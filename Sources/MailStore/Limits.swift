@@ -81,8 +81,8 @@ public struct StoreLimits: Hashable, Sendable {
   /// Seconds trace is kept: 2,592,000 (30 days).
   public var traceAge: Int = 2_592_000
 
-  /// Octets of trace kept: 4 GiB; the oldest go first.
-  public var traceSize: Int64 = 4_294_967_296
+  /// Octets of trace kept: 1 GiB; the oldest go first.
+  public var traceSize: Int64 = 1_073_741_824
 
   /// Noted events waiting to be written: 4,096; more are dropped and counted.
   public var waitingNotes: Int = 4_096

@@ -52,7 +52,7 @@ public protocol MailStore: Sendable {
   /// Queued messages that match, by received time, at most `limit` after `after`.
   func queue(matching selection: QueueSelection, after: QueueID?, limit: Int) async throws(StoreError) -> [QueuedMessage]
 
-  /// Does `action` to all recipients that match; how many there were. Recipients that are being attempted are changed as soon as
+  /// Does `action` to all recipients that match; for how many it changed anything (held ones are not retried). Recipients that are being attempted are changed as soon as
   /// the attempt ends (`remove` then takes effect unless it was delivered).
   func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> Int
 
@@ -121,8 +121,11 @@ public protocol MailStore: Sendable {
 
   // MARK: Trace
 
-  /// Events of refused peers and the like, outside any acceptance; not waited for, durable within 50 ms, bounded.
+  /// Events of refused peers and the like, outside any acceptance; not waited for, durable within 50 ms, bounded: what is too much is
+  /// dropped and counted (`droppedNotes`).
   func note(_ id: QueueID, _ events: [TraceEvent])
+  /// Calls of `note` that were dropped since the store was opened, since too many waited.
+  var droppedNotes: UInt64 { get }
   func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent]
   /// Ids of messages that an address (as sender or recipient) or a Message-ID (without brackets) stands in, the newest first, at most
   /// `limit` (1,000 at most).
@@ -313,4 +316,22 @@ public enum StoreError: Error, Hashable, Sendable {
   /// A body failed its checksum and is quarantined.
   case damaged(BodyID)
   case closed
+}
+
+extension StoreError: CustomStringConvertible {
+  /// In words, for logs and replies.
+  public var description: String {
+    switch self {
+    case .notFound(let what): "\(what) is not there"
+    case .exists(let what): "\(what) exists already"
+    case .notEmpty(let what): what
+    case .invalid(let what): what
+    case .overQuota(let account): "account \(account.rawValue) or its domain is over its quota"
+    case .stale: "the change log no longer reaches back that far"
+    case .full: "the disk is full"
+    case .unavailable(let reason): "the store is unavailable: \(reason)"
+    case .damaged: "the stored message is damaged"
+    case .closed: "the store is closed"
+    }
+  }
 }

@@ -68,7 +68,16 @@ public final class SQLiteStore: MailStore {
   let health: Health
   let clock: any Clock
   let parts: StoreParts
-  private let notes = Mutex<Int>(0)
+  private let notes = Mutex(Notes())
+
+  /// Events that were noted: those that wait to be written, those that were too many.
+  private struct Notes {
+    var waiting = 0
+    var dropped: UInt64 = 0
+    /// How many of those dropped the handler has heard of.
+    var told: UInt64 = 0
+    var handler: (@Sendable (UInt64) -> Void)?
+  }
 
   init(_ parts: StoreParts) {
     self.parts = parts
@@ -311,17 +320,35 @@ public final class SQLiteStore: MailStore {
   public func makeQueueID() -> QueueID { parts.ids.next() }
 
   public func note(_ id: QueueID, _ events: [TraceEvent]) {
-    let isTaken = notes.withLock { waiting in
-      guard waiting < limits.waitingNotes else { return false }
-      waiting += 1
+    let isTaken = notes.withLock { notes in
+      guard notes.waiting < limits.waitingNotes else {
+        notes.dropped &+= 1
+        return false
+      }
+      notes.waiting += 1
       return true
     }
     guard isTaken else { return }
     group.later { writer in
       try writer.appendTrace(id, events)
-      self.notes.withLock { $0 -= 1 }
+      self.noteWritten()
     }
   }
+
+  private func noteWritten() {
+    let told: (handler: (@Sendable (UInt64) -> Void)?, count: UInt64) = notes.withLock { notes in
+      notes.waiting -= 1
+      guard notes.dropped > notes.told, notes.waiting <= limits.waitingNotes / 2 else { return (nil, 0) }
+      defer { notes.told = notes.dropped }
+      return (notes.handler, notes.dropped - notes.told)
+    }
+    told.handler?(told.count)
+  }
+
+  /// Whenever a rush of notes is over: how many of them were dropped. The handler is called on the writer, so it must only hand over.
+  public func observeDroppedNotes(_ handler: @escaping @Sendable (UInt64) -> Void) { notes.withLock { $0.handler = handler } }
+
+  public var droppedNotes: UInt64 { notes.withLock { $0.dropped } }
 
   public func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent] {
     try await writeLazy()

@@ -51,6 +51,9 @@ public final class Connection: @unchecked Sendable {
   /// Whether the server asked its sessions to end.
   public private(set) var isShuttingDown = false
 
+  /// Whether the server asked for the session's place, since it was idle. One that has work by now may do it first.
+  public private(set) var isShed = false
+
   /// Bytes received so far (after TLS). For minimum rates and statistics.
   public private(set) var bytesReceived: UInt64 = 0
 
@@ -242,8 +245,13 @@ public final class Connection: @unchecked Sendable {
     wakeInput(.shutdown)
   }
 
-  /// As `requestShutdown`, from any thread.
-  public func shed() { driver.perform { self.requestShutdown() } }
+  /// The server needs the session's place for another: `isShed` is true from now on, and a wait for input ends. Any thread.
+  public func shed() {
+    driver.perform {
+      self.isShed = true
+      self.interrupt()
+    }
+  }
 
   // MARK: The slot
 

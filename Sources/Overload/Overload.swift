@@ -9,7 +9,7 @@ import Synchronization
 /// Limits: `OverloadLimits`. Memory: at most `clientsRemembered` counts of about 64 bytes and one row for each open session.
 /// Failure: a refusal is an answer with its reason; nothing here throws or waits.
 ///
-/// Shared between event loops behind one mutex, taken twice a connection and once a message.
+/// Shared between event loops behind one mutex, taken twice a connection and once a message; never for a command.
 public final class Overload: Sendable {
   /// What a new connection is told.
   public enum Admission: Sendable {
@@ -21,9 +21,28 @@ public final class Overload: Sendable {
   }
 
   /// A place taken by a session; given back by `leave`.
-  public struct Ticket: Hashable, Sendable {
+  ///
+  /// Whether its session is idle stands in it, not behind the mutex: it changes with every command.
+  public final class Ticket: Sendable {
     let number: UInt64
-    let client: ClientKey
+    /// Nanoseconds of the monotonic clock since when the session waits for its client; 0 while it works.
+    private let waiting: Atomic<UInt64>
+
+    init(number: UInt64, since now: MonotonicInstant) {
+      self.number = number
+      self.waiting = Atomic(max(now.nanoseconds, 1))
+    }
+
+    /// The session begins to wait for its client. Any thread; costs one store.
+    public func waits(since now: MonotonicInstant) { waiting.store(max(now.nanoseconds, 1), ordering: .relaxed) }
+
+    /// The session has something to do again.
+    public func works() { waiting.store(0, ordering: .relaxed) }
+
+    var idleSince: MonotonicInstant? {
+      let since = waiting.load(ordering: .relaxed)
+      return since == 0 ? nil : MonotonicInstant(nanoseconds: since)
+    }
   }
 
   /// Who shares a count: an IPv4 address, an IPv6 /64, or everybody on a Unix socket.
@@ -46,8 +65,12 @@ public final class Overload: Sendable {
   }
 
   private struct Session {
-    var idleSince: MonotonicInstant?
-    var shed: @Sendable () -> Void
+    let ticket: Ticket
+    /// Whose counts it takes part in; nil for nobody's.
+    var client: ClientKey?
+    /// It was told to go and has not left yet.
+    var isShed = false
+    let shed: @Sendable () -> Void
   }
 
   private struct State {
@@ -72,14 +95,16 @@ public final class Overload: Sendable {
 
   /// Judges a new connection.
   ///
-  /// - Parameter shed: ends this session politely if its place is needed later; called from any thread.
-  public func admit(_ remote: Endpoint, shed: @escaping @Sendable () -> Void) -> Admission {
+  /// - Parameters:
+  ///   - isExempt: neither its connections nor its messages are counted (a trusted network); the cap of the whole holds for it too.
+  ///   - shed: ends this session politely if its place is needed later; called from any thread.
+  public func admit(_ remote: Endpoint, isExempt: Bool = false, shed: @escaping @Sendable () -> Void) -> Admission {
     let now = clock.monotonic()
     var victim: (@Sendable () -> Void)?
     let admission: Admission = state.withLock { state in
-      let key = ClientKey(remote)
+      let key = isExempt ? nil : ClientKey(remote)
       let limits = state.limits
-      if limits.connectionsPerClient > 0, state.clients[key]?.connections ?? 0 >= limits.connectionsPerClient {
+      if let key, !Self.hasRoom(for: key, in: state) {
         state.refusedConnections &+= 1
         return .tooManyFromClient
       }
@@ -89,39 +114,44 @@ public final class Overload: Sendable {
           return .tooManyInAll
         }
         victim = state.sessions[number]?.shed
-        // Its row goes only with `leave`; not idle any more, so that it is not chosen twice.
-        state.sessions[number]?.idleSince = nil
+        // Its row goes only with `leave`; it is not chosen twice.
+        state.sessions[number]?.isShed = true
         state.shedSessions &+= 1
       }
-      Self.forgetQuietClients(in: &state)
-      state.clients[key, default: Client()].connections += 1
-      let ticket = Ticket(number: state.nextNumber, client: key)
+      let ticket = Ticket(number: state.nextNumber, since: now)
       state.nextNumber &+= 1
-      state.sessions[ticket.number] = Session(idleSince: now, shed: shed)
+      state.sessions[ticket.number] = Session(ticket: ticket, client: key, shed: shed)
+      if let key { Self.enter(key, in: &state) }
       return .admitted(ticket)
     }
     victim?()
     return admission
   }
 
-  /// The session has ended.
-  public func leave(_ ticket: Ticket) {
+  /// The session turns out to be another client's (XCLIENT): it takes part in that one's counts from now on, in nobody's if it is
+  /// exempt. False: that client has too many connections, and nothing changed.
+  public func reassign(_ ticket: Ticket, to remote: Endpoint, isExempt: Bool) -> Bool {
     state.withLock { state in
-      guard state.sessions.removeValue(forKey: ticket.number) != nil, var client = state.clients[ticket.client] else { return }
-      client.connections -= 1
-      // With no rate to remember the row is of no use.
-      if client.connections <= 0, state.limits.messagesPerClientPerMinute == 0 || client.thisMinute + client.lastMinute == 0 {
-        state.clients[ticket.client] = nil
-      } else {
-        state.clients[ticket.client] = client
+      guard let session = state.sessions[ticket.number] else { return false }
+      let key = isExempt ? nil : ClientKey(remote)
+      guard key != session.client else { return true }
+      if let key, !Self.hasRoom(for: key, in: state) {
+        state.refusedConnections &+= 1
+        return false
       }
+      if let old = session.client { Self.exit(old, in: &state) }
+      if let key { Self.enter(key, in: &state) }
+      state.sessions[ticket.number]?.client = key
+      return true
     }
   }
 
-  /// The session begins to work (`nil`) or waits for its client since `idleSince`. Only told when the server is near its cap matters;
-  /// cheap enough to be told each time a session waits longer than a moment.
-  public func setIdle(_ ticket: Ticket, since idleSince: MonotonicInstant?) {
-    state.withLock { $0.sessions[ticket.number]?.idleSince = idleSince }
+  /// The session has ended.
+  public func leave(_ ticket: Ticket) {
+    state.withLock { state in
+      guard let session = state.sessions.removeValue(forKey: ticket.number), let key = session.client else { return }
+      Self.exit(key, in: &state)
+    }
   }
 
   /// Counts one message of a client. False: it has had its share for this minute (`450 4.7.1`).
@@ -130,8 +160,8 @@ public final class Overload: Sendable {
     let elapsed = clock.monotonic().nanoseconds % 60_000_000_000
     return state.withLock { state in
       let limit = state.limits.messagesPerClientPerMinute
-      guard limit > 0 else { return true }
-      var client = state.clients[ticket.client] ?? Client()
+      guard limit > 0, let key = state.sessions[ticket.number]?.client else { return true }
+      var client = state.clients[key] ?? Client()
       if client.minute != minute {
         client.lastMinute = client.minute &+ 1 == minute ? client.thisMinute : 0
         client.thisMinute = 0
@@ -141,7 +171,7 @@ public final class Overload: Sendable {
       let carried = Int(UInt64(client.lastMinute) &* (60_000 &- elapsed / 1_000_000) / 60_000)
       let isAllowed = client.thisMinute + carried < limit
       if isAllowed { client.thisMinute += 1 }
-      state.clients[ticket.client] = client
+      state.clients[key] = client
       return isAllowed
     }
   }
@@ -162,11 +192,32 @@ public final class Overload: Sendable {
     }
   }
 
+  private static func hasRoom(for key: ClientKey, in state: borrowing State) -> Bool {
+    let limit = state.limits.connectionsPerClient
+    return limit <= 0 || state.clients[key]?.connections ?? 0 < limit
+  }
+
+  private static func enter(_ key: ClientKey, in state: inout State) {
+    forgetQuietClients(in: &state)
+    state.clients[key, default: Client()].connections += 1
+  }
+
+  private static func exit(_ key: ClientKey, in state: inout State) {
+    guard var client = state.clients[key] else { return }
+    client.connections -= 1
+    // With no rate to remember the row is of no use.
+    if client.connections <= 0, state.limits.messagesPerClientPerMinute == 0 || client.thisMinute + client.lastMinute == 0 {
+      state.clients[key] = nil
+    } else {
+      state.clients[key] = client
+    }
+  }
+
   private static func longestIdle(in state: borrowing State, now: MonotonicInstant) -> UInt64? {
     let patience = Duration.seconds(state.limits.idleBeforeShedding)
     var oldest: (number: UInt64, since: MonotonicInstant)?
-    for (number, session) in state.sessions {
-      guard let since = session.idleSince, now.since(since) >= patience else { continue }
+    for (number, session) in state.sessions where !session.isShed {
+      guard let since = session.ticket.idleSince, now.since(since) >= patience else { continue }
       // Ties go to the older session, so that the choice does not hang on the order of a dictionary.
       if let best = oldest, (best.since, best.number) <= (since, number) { continue }
       oldest = (number, since)

@@ -15,48 +15,17 @@ struct AcceptancePlan {
   var summary: MessageSummary
 
   func acceptance() -> Acceptance {
+    let division = Division(of: recipients, due: time)
     let received = ReceivedField(
       client: client, hostname: hostname, id: id,
-      onlyRecipient: message.recipients.count == 1 ? message.recipients.first?.address : nil, time: time)
+      onlyRecipient: message.recipients.count == 1 ? message.recipients.first?.address : nil,
+      allowsUTF8: division.queued.isEmpty, time: time)
+    var census = census
+    // Our own field is part of the header that a next hop gets.
+    if received.isUTF8 { census.hasEightBitHeader = true }
     return Acceptance(
       id: id, received: time, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
-      deliveries: deliveries(), recipients: queued(), trace: trace())
-  }
-
-  /// One copy an account, however many recipients lead to it; the first decides the address it is traced under.
-  private func deliveries() -> [LocalDelivery] {
-    var seen: Set<AccountID> = []
-    var result: [LocalDelivery] = []
-    for judged in recipients {
-      for target in judged.local where seen.insert(target.account).inserted {
-        result.append(
-          LocalDelivery(account: target.account, recipient: target.address, notification: judged.recipient.notification))
-      }
-    }
-    return result
-  }
-
-  private func queued() -> [QueuedRecipient] {
-    var seen: Set<String> = []
-    var result: [QueuedRecipient] = []
-    for judged in recipients {
-      for address in judged.remote where seen.insert(address.lookupKey).inserted {
-        result.append(
-          QueuedRecipient(
-            address: address, notification: notification(of: judged, for: address),
-            destination: address.asciiDomain ?? address.domain, due: time))
-      }
-    }
-    return result
-  }
-
-  /// What an alias leads to keeps the sender's wishes, and who was meant first (RFC 3461, 5.2.7.1).
-  private func notification(of judged: JudgedRecipient, for address: EmailAddress) -> NotificationRequest {
-    var request = judged.recipient.notification
-    if request.originalRecipient == nil, address != judged.recipient.address {
-      request.originalRecipient = "rfc822;\(judged.recipient.address)"
-    }
-    return request
+      deliveries: division.deliveries, recipients: division.queued, trace: trace())
   }
 
   private func trace() -> [TraceEvent] {
@@ -69,13 +38,17 @@ struct AcceptancePlan {
     detail.append(.init("hops", String(census.hops)))
     if client.isTrusted { detail.append(.init("trusted", "network")) }
     var events = [TraceEvent(time: time, kind: .received, detail: detail)]
-    for judged in recipients where judged.local.count != 1 || judged.local.first?.address != judged.recipient.address {
+    for judged in recipients where judged.isExpanded {
       let targets = judged.local.map(\.address.description) + judged.remote.map(\.description)
-      guard targets != [judged.recipient.address.description] else { continue }
+      guard targets != [judged.recipient.address.description] || !judged.undeliverable.isEmpty else { continue }
+      var detail: [TraceEvent.Detail] = [
+        .init("because", judged.explanation), .init("to", targets.prefix(100).joined(separator: " ")),
+      ]
+      if !judged.undeliverable.isEmpty {
+        detail.append(.init("undeliverable", judged.undeliverable.prefix(100).map(\.description).joined(separator: " ")))
+      }
       events.append(
-        TraceEvent(
-          time: time, kind: .expanded, recipient: judged.recipient.address.description,
-          detail: [.init("because", judged.explanation), .init("to", targets.prefix(100).joined(separator: " "))]))
+        TraceEvent(time: time, kind: .expanded, recipient: judged.recipient.address.description, detail: detail))
     }
     return events
   }

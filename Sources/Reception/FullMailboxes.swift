@@ -1,61 +1,129 @@
+import Bytes
 import InternetMessage
 import MailModel
 import MailStore
+import Outside
 import Synchronization
 
 /// Accounts that turned out to be over their quota when a message for several recipients was to be stored.
 ///
-/// SMTP has one reply for all recipients, so such a message is put off (`452 4.2.2`); when the sender tries again, the full mailbox is
-/// refused alone at its RCPT and the others get theirs. Nothing is bounced later to somebody who may never have written.
+/// SMTP has one reply for all recipients, so such a message is put off once (`452 4.2.2`); when the sender tries again, the full mailbox
+/// is refused at its RCPT and the others get theirs. A sender that announces no size can't be refused there as long as anything fits:
+/// then what does not fit waits in the queue for that account alone. So nobody waits for another's mailbox more than once.
 ///
-/// Limit: [10,000] accounts are remembered; beyond it the memory starts anew, which costs a sender one more try.
+/// Limits: [10,000] accounts are remembered, beyond it the memory starts anew; each for [24 h] after a message last did not fit. Either
+/// costs a sender one more try.
 public final class FullMailboxes: Sendable {
   private static let maximum = 10_000
-  /// The smallest message that did not fit, by account.
-  private let sizes = Mutex<[AccountID: Int64]>([:])
+  private static let memory = Duration.seconds(86_400)
 
-  public init() {}
+  private let clock: any Clock
+  /// Until when, by account.
+  private let accounts = Mutex<[AccountID: MonotonicInstant]>([:])
 
-  /// A message of `size` octets did not fit.
-  public func remember(_ account: AccountID, size: Int64) {
-    sizes.withLock { sizes in
-      if sizes.count >= Self.maximum { sizes.removeAll(keepingCapacity: true) }
-      sizes[account] = min(size, sizes[account] ?? .max)
+  public init(clock: any Clock) { self.clock = clock }
+
+  /// A message did not fit. Whether all of them were remembered already.
+  public func remember(_ full: Set<AccountID>) -> Bool {
+    let now = clock.monotonic()
+    return accounts.withLock { accounts in
+      let wereKnown = full.allSatisfy { accounts[$0].map { $0 > now } ?? false }
+      if accounts.count >= Self.maximum { accounts.removeAll(keepingCapacity: true) }
+      for account in full { accounts[account] = now.advanced(by: Self.memory) }
+      return wereKnown
     }
   }
 
-  /// Whether one of `recipient`'s accounts is known to be full and still is, asked of the store only for accounts that are remembered.
+  /// Whether `recipient` leads to full mailboxes only: all are remembered, and still are full. The store is asked only then.
   ///
-  /// - Parameter size: what the client announced; nil counts as the size that did not fit.
+  /// - Parameter size: what the client announced; without it, only a mailbox that can't take another octet counts as full.
   public func isFull(_ recipient: JudgedRecipient, size: Int64?, store: any MailStore) async -> Bool {
-    for target in recipient.local {
-      guard let known = sizes.withLock({ $0[target.account] }) else { continue }
-      guard let usage = try? await store.usage(of: target.account) else { continue }
-      let needed = size ?? known
-      let isOver =
-        (usage.quota > 0 && usage.octets + needed > usage.quota)
-        || (usage.domainQuota > 0 && usage.domainOctets + needed > usage.domainQuota)
-      if isOver { return true }
-      sizes.withLock { $0[target.account] = nil }
+    guard !recipient.local.isEmpty, recipient.remote.isEmpty else { return false }
+    let now = clock.monotonic()
+    let areKnown = accounts.withLock { accounts in
+      recipient.local.allSatisfy { target in
+        guard let until = accounts[target.account] else { return false }
+        if until > now { return true }
+        accounts[target.account] = nil
+        return false
+      }
     }
-    return false
+    guard areKnown else { return false }
+    for target in recipient.local {
+      guard let usage = try? await store.usage(of: target.account) else { return false }
+      guard usage.isOver(adding: max(size ?? 1, 1)) else { return false }
+    }
+    return true
   }
 }
 
+extension Usage {
+  /// Whether `octets` more would pass the quota of the account or its domain. Saturates: `octets` is a client's word.
+  func isOver(adding octets: Int64) -> Bool {
+    (quota > 0 && self.octets.addedClamped(octets) > quota) || (domainQuota > 0 && domainOctets.addedClamped(octets) > domainQuota)
+  }
+}
+
+/// What can be stored of a message when some of the mailboxes are full.
+public struct ReducedAcceptance: Sendable {
+  /// Without the full mailboxes; what a recipient with other targets loses by that waits in the queue.
+  public var acceptance: Acceptance
+  /// Places of the recipients all of whose targets are full.
+  public var refused: [Int]
+}
+
 extension Reception {
-  /// `acceptance` without the copies for `account`, and the places in `judged` of recipients that then get nothing. Nil: nothing is left.
-  public func without(
-    _ account: AccountID, in acceptance: Acceptance, of judged: [JudgedRecipient]
-  ) -> (acceptance: Acceptance, refused: [Int])? {
-    var reduced = acceptance
-    reduced.deliveries.removeAll { $0.account == account }
-    guard reduced.deliveries.count < acceptance.deliveries.count, !(reduced.deliveries.isEmpty && reduced.recipients.isEmpty) else {
-      return nil
+  /// `acceptance` without copies for the accounts in `full`.
+  ///
+  /// A member of a list whose mailbox is full does not make the others lose the message, and its own copy does not vanish: it waits in
+  /// the queue, and the sender is told if it can't be delivered in time. A recipient that leads to full mailboxes only is refused, or,
+  /// if `isQueueing`, waits too.
+  public func reduced(
+    _ acceptance: Acceptance, of judged: [JudgedRecipient], without full: Set<AccountID>, isQueueing: Bool = false
+  ) -> ReducedAcceptance {
+    let refused =
+      isQueueing
+      ? []
+      : judged.indices.filter { index in
+        let recipient = judged[index]
+        return recipient.remote.isEmpty && !recipient.local.isEmpty && recipient.local.allSatisfy { full.contains($0.account) }
+      }
+    let places = Set(refused)
+    let kept = judged.indices.filter { !places.contains($0) }.map { judged[$0] }
+    let division = Division(of: kept, full: full, due: acceptance.received)
+    var result = acceptance
+    result.deliveries = division.deliveries
+    result.recipients = division.queued
+    for target in division.postponed {
+      result.trace.append(.full(target.description, .deferred, at: acceptance.received))
     }
-    let left = Set(reduced.deliveries.map(\.account))
-    let refused = judged.indices.filter { index in
-      judged[index].remote.isEmpty && !judged[index].local.contains { left.contains($0.account) }
+    for place in refused {
+      result.trace.append(.full(judged[place].recipient.address.description, .refused, at: acceptance.received))
     }
-    return (reduced, refused)
+    return ReducedAcceptance(acceptance: result, refused: refused)
+  }
+}
+
+extension Acceptance {
+  /// The copies for `account`, whose mailbox is full, are to wait in the queue. False if there are none.
+  public mutating func putOff(_ account: AccountID) -> Bool {
+    guard let delivery = deliveries.first(where: { $0.account == account }) else { return false }
+    deliveries.removeAll { $0.account == account }
+    recipients.append(.atHome(delivery.recipient, delivery.notification, due: received))
+    trace.append(.full(delivery.recipient.description, .deferred, at: received))
+    return true
+  }
+}
+
+extension TraceEvent {
+  fileprivate static func full(_ recipient: String, _ kind: Kind, at time: Timestamp) -> TraceEvent {
+    TraceEvent(time: time, kind: kind, recipient: recipient, detail: [.init("reason", "the mailbox is full")])
+  }
+}
+
+extension QueuedRecipient {
+  /// Waits for a mailbox of this host: aliases have been followed already.
+  static func atHome(_ address: EmailAddress, _ notification: NotificationRequest, due: Timestamp) -> QueuedRecipient {
+    QueuedRecipient(address: address, notification: notification, destination: QueueEntry.localDestination, due: due)
   }
 }

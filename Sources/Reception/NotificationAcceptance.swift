@@ -32,6 +32,13 @@ extension Reception {
         QueuedRecipient(
           address: $0, notification: .init(notify: .never), destination: $0.asciiDomain ?? $0.domain, due: max(due, now))
       }
+      // No notification goes out about a notification, so this is all that is said of them.
+      for address in judged.undeliverable {
+        trace.append(
+          TraceEvent(
+            time: now, kind: .discarded, recipient: address.description,
+            detail: [.init("reason", "a notification for nobody: it stands for \(recipient), but can't take mail")]))
+      }
     case .refuse(let reply, let reason):
       trace.append(
         TraceEvent(

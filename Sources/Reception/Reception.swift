@@ -1,3 +1,4 @@
+import Bytes
 import Identity
 import InternetMessage
 import MailModel
@@ -46,7 +47,13 @@ public final class Reception: Sendable {
       result.tls = client.tls
       result.hostName = nil
     }
-    if let helo = attributes.helo { result.heloName = helo }
+    if case .ip(let address, let port) = client.local {
+      result.local = .ip(attributes.destinationAddress ?? address, port: attributes.destinationPort ?? port)
+    } else if let address = attributes.destinationAddress {
+      result.local = .ip(address, port: attributes.destinationPort ?? 0)
+    }
+    result.namedHelo = attributes.helo ?? (attributes.address == nil ? client.namedHelo : nil)
+    result.namedExtended = attributes.isExtended ?? (attributes.address == nil ? client.namedExtended : nil)
     if let name = attributes.name { result.hostName = name }
     return result
   }
@@ -57,16 +64,22 @@ public final class Reception: Sendable {
 
   /// Whether mail for `recipient` is taken from `client`, and where it goes (RFC 5321, 3.3).
   public func judge(recipient: SMTPRecipient, from client: Client) -> RecipientVerdict {
-    let address = recipient.address
+    judge(recipient: recipient, as: recipient.address, from: client)
+  }
+
+  private func judge(recipient: SMTPRecipient, as address: EmailAddress, from client: Client) -> RecipientVerdict {
     switch directory.snapshot.resolve(address) {
     case .deliverable(let expansion):
       return .accept(
         JudgedRecipient(
           recipient: recipient, local: expansion.local.map { .init(account: $0.account, address: $0.address) },
-          remote: expansion.remote, explanation: expansion.explanation))
+          remote: expansion.remote, undeliverable: expansion.undeliverable, explanation: expansion.explanation))
     case .relayDomain:
       return .accept(JudgedRecipient(recipient: recipient, remote: [address], explanation: "relay domain"))
     case .unknownDomain:
+      if address != Self.postmaster, isOwnPostmaster(address, client) {
+        return judge(recipient: recipient, as: Self.postmaster, from: client)
+      }
       guard client.isTrusted else {
         return .refuse(Self.relayingDenied(address), reason: "relaying denied")
       }
@@ -88,6 +101,16 @@ public final class Reception: Sendable {
     }
   }
 
+  private static let postmaster = EmailAddress(localPart: "postmaster", domain: "")
+
+  /// The postmaster of this host by its name or by the address that the client reached (RFC 5321, 4.5.1), though that domain is none of
+  /// those that live here.
+  private func isOwnPostmaster(_ address: EmailAddress, _ client: Client) -> Bool {
+    guard address.localPart.asciiLowercased == "postmaster" else { return false }
+    if let literal = address.literalAddress, case .ip(let own, _) = client.local { return literal == own }
+    return address.asciiDomain == policy.withLock { $0.hostname.asciiLowercased }
+  }
+
   private static func relayingDenied(_ address: EmailAddress) -> SMTPReply {
     SMTPReply(554, EnhancedStatusCode(.permanent, 7, 1), "<\(address.wire)>: relaying denied")
   }
@@ -101,8 +124,8 @@ public final class Reception: Sendable {
     let policy = policy.withLock { $0 }
     if let problem = observed.problem {
       return .refuse(
-        SMTPReply(552, EnhancedStatusCode(.permanent, 3, 4), "Message header is too large: \(problem)"),
-        reason: "header: \(problem)")
+        SMTPReply(552, EnhancedStatusCode(.permanent, 3, 4), "Message header is too large: \(Self.words(problem))"),
+        reason: "header: \(Self.words(problem))")
     }
     if policy.hops > 0, observed.census.hops > policy.hops {
       return .refuse(
@@ -113,6 +136,14 @@ public final class Reception: Sendable {
       id: id, time: clock.now(), hostname: policy.hostname, client: client, message: message, recipients: recipients,
       census: observed.census, summary: observed.summary)
     return .accept(plan.acceptance())
+  }
+
+  private static func words(_ problem: HeaderProblem) -> String {
+    switch problem {
+    case .tooManyFields(let limit): "more than \(limit) fields"
+    case .fieldTooLong(let limit): "a field of more than \(limit) octets"
+    case .headerTooLong(let limit): "more than \(limit) octets"
+    }
   }
 
   // MARK: Trace of refusals

@@ -16,6 +16,8 @@ public struct JudgedRecipient: Hashable, Sendable {
   public var local: [Target]
   /// Addresses that leave over the queue.
   public var remote: [EmailAddress]
+  /// Addresses here that it stands for but that can't take mail now (unknown, disabled). Empty for a recipient that stands for itself.
+  public var undeliverable: [EmailAddress]
   /// How the address was understood, for the trace: `local account`, `alias of ...`, `relay domain`, `trusted network`.
   public var explanation: String
 
@@ -28,12 +30,19 @@ public struct JudgedRecipient: Hashable, Sendable {
     }
   }
 
-  public init(recipient: SMTPRecipient, local: [Target] = [], remote: [EmailAddress] = [], explanation: String) {
+  public init(
+    recipient: SMTPRecipient, local: [Target] = [], remote: [EmailAddress] = [], undeliverable: [EmailAddress] = [],
+    explanation: String
+  ) {
     self.recipient = recipient
     self.local = local
     self.remote = remote
+    self.undeliverable = undeliverable
     self.explanation = explanation
   }
+
+  /// It leads elsewhere than to a mailbox of its own name.
+  var isExpanded: Bool { local.count != 1 || !undeliverable.isEmpty || local.first?.address != recipient.address }
 }
 
 /// What reception says of a whole message.

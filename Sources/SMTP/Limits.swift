@@ -37,9 +37,9 @@ public struct SMTPLimits: Hashable, Sendable {
   /// How long each further refused recipient is made to wait for its reply. Default 1 s.
   public var badRecipientDelay = Duration.seconds(1)
 
-  /// Transactions (accepted MAIL commands) of one connection. Default 10,000, 0 is unlimited; announced as MAILMAX (RFC 9422, 4.1).
+  /// Transactions (accepted MAIL commands) of one connection. Default 1,000, 0 is unlimited; announced as MAILMAX (RFC 9422, 4.1).
   /// Over it: `421 4.7.0` at MAIL, closed.
-  public var messages = 10_000
+  public var messages = 1_000
 
   /// Commands that could not be understood, or came out of order, of one connection. Default 20. The next one: `421 4.7.0`, closed.
   public var badCommands = 20

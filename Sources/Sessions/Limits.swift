@@ -7,10 +7,10 @@ public struct SessionLimits: Hashable, Sendable {
   public var command: Duration = .seconds(300)
   /// Wait for the next bytes of a message: 3 min (RFC 5321, 4.5.3.2.5). Over it: `421 4.4.2`, closed, nothing stored.
   public var data: Duration = .seconds(180)
-  /// One message from its first to its last byte, whatever its rate: 2 h. Over it: `421 4.4.2`, closed.
-  public var message: Duration = .seconds(7_200)
-  /// A whole session: 24 h. Over it: `421 4.4.2` at the next command.
-  public var session: Duration = .seconds(86_400)
+  /// One message from its first to its last byte, whatever its rate: 1 h. Over it: `421 4.4.2`, closed.
+  public var message: Duration = .seconds(3_600)
+  /// A whole session: 4 h. Over it: `421 4.4.2` at the next command.
+  public var session: Duration = .seconds(14_400)
   /// A TLS handshake: 60 s. Over it: closed.
   public var handshake: Duration = .seconds(60)
   /// A PROXY header: 10 s. Over it: closed without a reply.

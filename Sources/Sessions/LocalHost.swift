@@ -37,7 +37,7 @@ public struct LocalHost: NotificationSink, LocalDestination {
   /// Stores a notification for whoever it is for: a mailbox here or the queue. One for nobody (a sender that never existed) is kept in
   /// the trace only, since telling anybody else would be backscatter.
   public func accept(_ notification: ComposedNotification) async throws(StoreError) -> QueueID {
-    let acceptance = reception.acceptance(
+    var acceptance = reception.acceptance(
       of: notification.recipient, id: notification.id, subject: notification.subject, stage: notification.stage.rawValue,
       due: notification.notBefore,
       envelope: notification.envelope, observed: observe(notification.bytes))
@@ -49,8 +49,8 @@ public struct LocalHost: NotificationSink, LocalDestination {
     do throws(StoreError) {
       try await spool.append(ByteBuffer(bytes: notification.bytes))
       let body = try await spool.finish()
-      let receipt = try await store.accept(
-        acceptance, body: body, claiming: acceptance.recipients.allSatisfy { $0.due <= clock.now() })
+      let receipt = try await accept(
+        &acceptance, body: body, claiming: acceptance.recipients.allSatisfy { $0.due <= clock.now() })
       if let queued = receipt.queued, queued.entries.contains(where: { $0.state == .claimed }), !receipt.isRepeated {
         outbound.submit(queued, bytes: nil)
       }
@@ -58,6 +58,17 @@ public struct LocalHost: NotificationSink, LocalDestination {
     } catch {
       spool.discard()
       throw error
+    }
+  }
+
+  /// Stores; the copies for mailboxes that turn out to be full wait in the queue.
+  private func accept(_ acceptance: inout Acceptance, body: SpooledBody, claiming: Bool) async throws(StoreError) -> Receipt {
+    while true {
+      do throws(StoreError) {
+        return try await store.accept(acceptance, body: body, claiming: claiming)
+      } catch {
+        guard case .overQuota(let account) = error, acceptance.putOff(account) else { throw error }
+      }
     }
   }
 
@@ -71,11 +82,15 @@ public struct LocalHost: NotificationSink, LocalDestination {
 
   public func isLocal(_ domain: String) -> Bool { directory.snapshot.kind(of: domain) == .local }
 
-  /// Queued recipients that turn out to live here: the domain became local meanwhile, or the decision was put off.
+  /// Queued recipients that turn out to live here: the domain became local meanwhile, or the mailbox could not take it at once.
   public func resolve(_ entry: QueueEntry, of message: QueuedMessage) async -> LocalResolution {
-    switch directory.snapshot.resolve(entry.address) {
+    let snapshot = directory.snapshot
+    let isExpanded = entry.destination == QueueEntry.localDestination
+    switch isExpanded ? snapshot.resolveMailbox(entry.address) : snapshot.resolve(entry.address) {
     case .deliverable(let expansion):
-      guard let target = expansion.local.first, expansion.local.count == 1, expansion.remote.isEmpty else {
+      guard let target = expansion.local.first, expansion.local.count == 1, expansion.remote.isEmpty,
+        expansion.undeliverable.isEmpty
+      else {
         return await expand(entry, of: message, to: expansion)
       }
       return .deliver(
@@ -117,7 +132,11 @@ extension LocalHost {
         recipients: expansion.remote.map {
           QueuedRecipient(
             address: $0, notification: entry.notification, destination: $0.asciiDomain ?? $0.domain, due: now)
-        },
+        }
+          + expansion.undeliverable.map {
+            QueuedRecipient(
+              address: $0, notification: entry.notification, destination: QueueEntry.localDestination, due: now)
+          },
         trace: [
           TraceEvent(
             time: now, kind: .received, recipient: entry.address.description,
@@ -142,7 +161,7 @@ extension LocalHost {
     for step in 0..<UInt64(64) {
       acceptance.id = QueueID(at: message.received, randomness: number &+ step)
       do throws(StoreError) {
-        return try await store.accept(acceptance, body: body, claiming: true)
+        return try await accept(&acceptance, body: body, claiming: true)
       } catch {
         guard case .exists = error else { throw error }
       }

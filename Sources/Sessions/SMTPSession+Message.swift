@@ -40,7 +40,10 @@ extension SMTPSession {
     switch await connection.receive(until: deadline) {
     case .data: return nil
     case .closed: return .close([])
-    case .deadline: return conversation.deadlinePassed()
+    case .deadline:
+      // Being shed ends the wait too; but it meant an idle session, which this is not any more.
+      if connection.isShed, listener.clock.monotonic() < deadline { return nil }
+      return conversation.deadlinePassed()
     case .shutdown:
       // A client that is told 421 in the middle of a message sends it again later; nothing of it was acknowledged (HOSTILE 66).
       let step = conversation.shutdown()
@@ -73,7 +76,8 @@ extension SMTPSession {
       judged = []
       beginTransaction()
       declaredSize = sender.declaredSize.map { Int64(clamping: $0) }
-      client.heloName = conversation.clientName ?? ""
+      self.sender = sender.envelope.reversePath
+      client.heloName = client.namedHelo ?? conversation.clientName ?? ""
       guard let ticket, listener.overload.countMessage(from: ticket) else {
         return conversation.answer(.refuse(Self.tooManyMessages))
       }
@@ -83,9 +87,7 @@ extension SMTPSession {
     case .message(let message):
       return await store(message)
     case .xclient(let attributes):
-      client = listener.reception.client(client, taking: attributes)
-      judged = []
-      return conversation.answer(.accept)
+      return take(attributes)
     }
   }
 
@@ -97,7 +99,7 @@ extension SMTPSession {
     switch listener.reception.judge(recipient: recipient, from: client) {
     case .accept(let judgement):
       if await listener.fullMailboxes.isFull(judgement, size: declaredSize, store: listener.store) {
-        let reply = StoreReply.reply(to: .overQuota(judgement.local.first?.account ?? AccountID(rawValue: 0)))
+        let reply = StoreReply.mailboxFull
         noteRefusal(reply, reason: "over quota", recipient: recipient)
         return conversation.answer(.refuse(reply))
       }
@@ -114,7 +116,10 @@ extension SMTPSession {
     listener.store.note(listener.store.makeQueueID(), [event])
     listener.log.notice(
       "recipient refused",
-      metadata: ["client": "\(client.addressText)", "to": "\(recipient.address)", "reply": "\(reply)", "reason": "\(reason)"])
+      metadata: [
+        "client": "\(client.addressText)", "helo": "\(client.heloName)", "from": "\(sender?.wire ?? "<>")",
+        "to": "\(recipient.address)", "reply": "\(reply)", "reason": "\(reason)",
+      ])
   }
 
   // MARK: Storing
@@ -128,7 +133,7 @@ extension SMTPSession {
     }
     if let failure = intake.failure { return refuseMessage(StoreReply.reply(to: failure), reason: "\(failure)") }
     let id = listener.store.makeQueueID()
-    client.protocolKeyword = conversation.protocolKeyword
+    client.protocolKeyword = conversation.protocolKeyword(isExtended: client.namedExtended)
     guard let observed = intake.observation() else {
       intake.spool.discard()
       return refuseMessage(StoreReply.reply(to: .unavailable("quarantine")), reason: "in quarantine after two crashes")
@@ -140,19 +145,28 @@ extension SMTPSession {
       listener.store.note(id, [listener.reception.refusal(of: message, reply: reply, reason: reason, client: client)])
       return refuseMessage(reply, reason: reason)
     }
-    do throws(StoreError) {
-      let body = try await intake.spool.finish()
-      let (receipt, refusals) = try await accept(acceptance, body: body)
-      handOver(receipt, acceptance: acceptance, body: body)
-      log(acceptance, size: body.size)
-      return conversation.stored(receipt, note: "queued as \(id)", refusals: refusals)
+    let body: SpooledBody
+    do throws(StoreError) { body = try await intake.spool.finish() } catch {
+      intake.spool.discard()
+      return refuseMessage(StoreReply.reply(to: error), reason: "\(error)")
+    }
+    do throws(StoringProblem) {
+      let stored = try await accept(acceptance, body: body)
+      handOver(stored.receipt, acceptance: stored.acceptance, body: body)
+      log(stored.acceptance, message, size: body.size)
+      return conversation.stored(stored.receipt, note: "queued as \(id)", refusals: stored.refusals)
     } catch {
       intake.spool.discard()
-      var reply = StoreReply.reply(to: error)
-      if case .overQuota(let account) = error { reply = refuseOverQuota(account, size: intake.spool.size, in: acceptance) }
-      return refuseMessage(reply, reason: "\(error)")
+      switch error {
+      case .store(let error): return refuseMessage(StoreReply.reply(to: error), reason: "\(error)")
+      case .someAreFull: return refuseMessage(Self.someAreFull, reason: "a mailbox is full, others are not")
+      }
     }
   }
+
+  private static let someAreFull = SMTPReply(
+    452, EnhancedStatusCode(.transient, 2, 2), "One of the mailboxes is full, try again for the others"
+  ).prebuilt()
 
   private func refuseMessage(_ reply: SMTPReply, reason: String) -> SMTPStep {
     listener.log.notice(
@@ -160,32 +174,50 @@ extension SMTPSession {
     return conversation.answer(.refuse(reply))
   }
 
-  /// Stores; in LMTP, which has a reply for each recipient, without the accounts that turn out to be over their quota (RFC 2033, 4.2).
-  private func accept(
-    _ acceptance: Acceptance, body: SpooledBody
-  ) async throws(StoreError) -> (Receipt, [SMTPReply?]) {
-    var acceptance = acceptance
+  /// What was stored of a message.
+  private struct Stored {
+    var receipt: Receipt
+    /// As it was stored in the end.
+    var acceptance: Acceptance
+    /// LMTP: by recipient.
+    var refusals: [SMTPReply?]
+  }
+
+  /// Why nothing was stored.
+  private enum StoringProblem: Error {
+    case store(StoreError)
+    /// Recipients with full mailboxes, among others.
+    case someAreFull
+  }
+
+  /// Stores. Mailboxes that turn out to be full are left out: what a list loses by that waits in the queue, a recipient of its own is
+  /// refused; in LMTP alone (RFC 2033, 4.2), in SMTP with all others, but only once (`FullMailboxes`).
+  private func accept(_ planned: Acceptance, body: SpooledBody) async throws(StoringProblem) -> Stored {
+    var acceptance = planned
     var refusals = [SMTPReply?](repeating: nil, count: judged.count)
+    var full: Set<AccountID> = []
+    var isQueueing = false
     while true {
       do throws(StoreError) {
-        return (try await listener.store.accept(acceptance, body: body, claiming: true), refusals)
+        let receipt = try await listener.store.accept(acceptance, body: body, claiming: true)
+        return Stored(receipt: receipt, acceptance: acceptance, refusals: refusals)
       } catch {
-        guard listener.service.dialect == .lmtp, case .overQuota(let account) = error,
-          let reduced = listener.reception.without(account, in: acceptance, of: judged)
-        else { throw error }
-        for index in reduced.refused where refusals.indices.contains(index) { refusals[index] = StoreReply.reply(to: error) }
+        guard case .overQuota(let account) = error, full.insert(account).inserted else { throw .store(error) }
+        var reduced = listener.reception.reduced(planned, of: judged, without: full, isQueueing: isQueueing)
+        if reduced.refused.count == judged.count { throw .store(error) }
+        if !reduced.refused.isEmpty {
+          if listener.service.dialect == .lmtp {
+            for place in reduced.refused where refusals.indices.contains(place) { refusals[place] = StoreReply.reply(to: error) }
+          } else {
+            let accounts = reduced.refused.flatMap { judged[$0].local.map(\.account) }
+            guard listener.fullMailboxes.remember(Set(accounts)) else { throw .someAreFull }
+            isQueueing = true
+            reduced = listener.reception.reduced(planned, of: judged, without: full, isQueueing: true)
+          }
+        }
         acceptance = reduced.acceptance
       }
     }
-  }
-
-  /// A mailbox is full. Alone it is refused for good; among others the message is put off until its RCPT is refused alone.
-  private func refuseOverQuota(_ account: AccountID, size: Int, in acceptance: Acceptance) -> SMTPReply {
-    guard listener.reception.without(account, in: acceptance, of: judged) != nil else {
-      return StoreReply.reply(to: .overQuota(account))
-    }
-    listener.fullMailboxes.remember(account, size: Int64(size))
-    return SMTPReply(452, EnhancedStatusCode(.transient, 2, 2), "One of the mailboxes is full, try again for the others")
   }
 
   private func handOver(_ receipt: Receipt, acceptance: Acceptance, body: SpooledBody) {
@@ -204,23 +236,39 @@ extension SMTPSession {
     listener.outbound.submit(queued, bytes: whole)
   }
 
-  private func log(_ acceptance: Acceptance, size: Int) {
-    listener.log.info(
-      "accepted",
-      metadata: [
-        "id": "\(acceptance.id)", "client": "\(client.addressText)",
-        "from": "\(acceptance.envelope.reversePath.map(\.description) ?? "<>")", "size": "\(size)",
-        "local": "\(acceptance.deliveries.count)", "queued": "\(acceptance.recipients.count)",
-      ])
+  private func log(_ acceptance: Acceptance, _ message: SMTPMessage, size: Int) {
+    guard listener.log.logLevel <= .info else { return }
+    var metadata: Logger.Metadata = [
+      "id": .string(acceptance.id.description), "client": .string(client.addressText), "helo": .string(client.heloName),
+      "from": .string(acceptance.envelope.reversePath?.wire ?? "<>"), "to": .string(Self.listed(message.recipients)),
+      "size": .string(String(size)), "local": .string(String(acceptance.deliveries.count)),
+      "queued": .string(String(acceptance.recipients.count)),
+    ]
+    if let tls = client.tls { metadata["tls"] = .string(tls.version) }
+    listener.log.info("accepted", metadata: metadata)
+  }
+
+  /// The first ten recipients as they were given, and how many more there are.
+  static func listed(_ recipients: [SMTPRecipient]) -> String {
+    guard recipients.count > 1 else { return recipients.first?.address.wire ?? "" }
+    var text = ""
+    for recipient in recipients.prefix(10) {
+      if !text.isEmpty { text += " " }
+      text += recipient.address.wire
+    }
+    if recipients.count > 10 { text += " and \(recipients.count - 10) more" }
+    return text
   }
 }
 
 /// The one place where a store's refusal becomes an SMTP reply.
 enum StoreReply {
+  static let mailboxFull = SMTPReply(552, EnhancedStatusCode(.permanent, 2, 2), "Mailbox is full").prebuilt()
+
   static func reply(to error: StoreError) -> SMTPReply {
     switch error {
     case .full: SMTPReply(452, EnhancedStatusCode(.transient, 3, 1), "Insufficient system storage, try again later")
-    case .overQuota: SMTPReply(552, EnhancedStatusCode(.permanent, 2, 2), "Mailbox is full")
+    case .overQuota: mailboxFull
     case .invalid(let what): SMTPReply(554, EnhancedStatusCode(.permanent, 6, 0), "Message can't be stored: \(what)")
     case .notFound: SMTPReply(451, EnhancedStatusCode(.transient, 2, 1), "A mailbox changed meanwhile, try again")
     case .exists, .notEmpty, .stale, .damaged, .unavailable:

@@ -1,3 +1,4 @@
+import InternetMessage
 import Logging
 import MailModel
 import MailStore
@@ -28,6 +29,8 @@ public final class SMTPSession {
   /// Recipients of the transaction, as judged, in the order of `SMTPMessage.recipients`.
   var judged: [JudgedRecipient] = []
   var intake: Intake?
+  /// The reverse path of the transaction; nil is the null path.
+  var sender: EmailAddress?
   /// `SIZE=` of the transaction.
   var declaredSize: Int64?
   /// The store was told that a transaction is under way.
@@ -57,9 +60,11 @@ public final class SMTPSession {
     defer { ticket.map(listener.overload.leave) }
     guard await beginTLS() else { return connection.close() }
     conversation = SMTPConversation(listener.service, tls: connection.tls, mayUseXCLIENT: client.mayUseXCLIENT)
+    conversation.isTrusted = client.isTrusted
     client.tls = connection.tls
     var step = firstStep()
     while true {
+      forgetWhatEnded()
       switch step {
       case .proceed:
         step = await nextInput()
@@ -84,7 +89,17 @@ public final class SMTPSession {
     }
   }
 
-  /// Between MAIL and its commit: then a group of the store may wait a little for this message. RSET is not worth a hint.
+  /// Lets go of what belongs to a transaction that the conversation no longer has: RSET, EHLO, a new MAIL, XCLIENT, STARTTLS and
+  /// refusals all end one, between two chunks too, and nothing of it may get into the next.
+  private func forgetWhatEnded() {
+    if intake != nil, !conversation.holdsBody { endIntake() }
+    guard !conversation.isInTransaction else { return }
+    if isUnderWay { endTransaction() }
+    if !judged.isEmpty { judged = [] }
+    declaredSize = nil
+  }
+
+  /// Between MAIL and its commit: then a group of the store may wait a little for this message.
   func beginTransaction() {
     guard !isUnderWay else { return }
     isUnderWay = true
@@ -127,13 +142,22 @@ public final class SMTPSession {
         return conversation.handle(input)
       }
       commandsInTurn = 0
-      switch await connection.receive(until: commandDeadline()) {
+      // What has begun is finished first (never half a message); then the place is another's.
+      if connection.isShed, !conversation.holdsBody { return conversation.shed() }
+      let now = listener.clock.monotonic()
+      if !conversation.holdsBody { ticket?.waits(since: now) }
+      let wake = await connection.receive(until: commandDeadline(now))
+      ticket?.works()
+      switch wake {
       case .data:
         if lineStart == nil {
           lineStart = (listener.clock.monotonic(), connection.bytesReceived)
         }
       case .closed: return .close([])
-      case .deadline: return conversation.deadlinePassed()
+      case .deadline:
+        // Being shed ends the wait too.
+        if connection.isShed, listener.clock.monotonic() < commandDeadline(now) { continue }
+        return conversation.deadlinePassed()
       case .shutdown:
         let step = conversation.shutdown()
         if case .proceed = step { continue }
@@ -143,8 +167,7 @@ public final class SMTPSession {
   }
 
   /// The moment at which waiting for a command ends: the idle limit, the session's end, or the end of patience with a line that drips in.
-  private func commandDeadline() -> MonotonicInstant {
-    let now = listener.clock.monotonic()
+  private func commandDeadline(_ now: MonotonicInstant) -> MonotonicInstant {
     let deadline = min(now.advanced(by: listener.limits.command), started.advanced(by: listener.limits.session))
     guard let lineStart else { return deadline }
     let received = connection.bytesReceived &- lineStart.received
@@ -161,19 +184,37 @@ public final class SMTPSession {
 
   private func admit() -> Bool {
     let connection = connection
-    switch listener.overload.admit(client.remote, shed: { connection.shed() }) {
+    // XCLIENT names whose share it is; who may use a Unix socket, its file's mode says.
+    let isExempt = client.isTrusted || client.mayUseXCLIENT || client.isLocal
+    switch listener.overload.admit(client.remote, isExempt: isExempt, shed: { connection.shed() }) {
     case .admitted(let ticket):
       self.ticket = ticket
       return true
     case .tooManyFromClient:
-      refuse(
-        SMTPReply(421, EnhancedStatusCode(.transient, 7, 0), "\(listener.service.hostname) Too many connections from your address"))
+      refuse(tooManyFromClient)
       return false
     case .tooManyInAll:
       refuse(
         SMTPReply(421, EnhancedStatusCode(.transient, 3, 2), "\(listener.service.hostname) Too many connections, try again later"))
       return false
     }
+  }
+
+  private var tooManyFromClient: SMTPReply {
+    SMTPReply(421, EnhancedStatusCode(.transient, 7, 0), "\(listener.service.hostname) Too many connections from your address")
+  }
+
+  /// Takes the client that a trusted peer speaks for: its trust, and its share of connections and messages.
+  func take(_ attributes: XCLIENTAttributes) -> SMTPStep {
+    client = listener.reception.client(client, taking: attributes)
+    conversation.isTrusted = client.isTrusted
+    guard attributes.address != nil, let ticket else { return conversation.answer(.accept) }
+    guard listener.overload.reassign(ticket, to: client.remote, isExempt: client.isTrusted) else {
+      listener.log.notice(
+        "connection refused", metadata: ["client": "\(client.addressText)", "reply": "\(tooManyFromClient)", "by": "XCLIENT"])
+      return conversation.answer(.refuseAndClose(tooManyFromClient))
+    }
+    return conversation.answer(.accept)
   }
 
   private func refuse(_ reply: SMTPReply) {
@@ -211,9 +252,13 @@ public final class SMTPSession {
     // Only a PROXY header can have brought bytes so far; those behind it belong to the handshake.
     let request = TLSRequest(role: .server, context: context, early: connection.input)
     connection.input = ByteBuffer()
-    let outcome = await connection.startTLS(request, until: deadline)
-    if case .established = outcome { return true }
-    listener.log.notice("TLS handshake failed", metadata: ["client": "\(client.addressText)", "problem": "\(outcome)"])
+    let problem: String
+    switch await connection.startTLS(request, until: deadline) {
+    case .established: return true
+    case .inputNotEmpty: problem = "bytes in clear before it"
+    case .failed(let reason): problem = reason
+    }
+    listener.log.notice("TLS handshake failed", metadata: ["client": "\(client.addressText)", "problem": "\(problem)"])
     return false
   }
 

@@ -80,6 +80,31 @@ def test_floors_0_to_2_cannot_trap_by(name, pattern):
     assert not wrong, f"{name}:\n" + "\n".join(wrong)
 
 
+# Sizes and quotas come from clients and from the disk: added with addedClamped and its like, never so that they can trap.
+SIZES = r"(?:[oO]ctets|[qQ]uota|[sS]ize|[uU]sage|[dD]eclared\w*)"
+
+
+@pytest.mark.parametrize(
+    "name, pattern",
+    [
+        ("forced unwrap", r"[\w\])\"]!(?![=\w])(?=[\s.,;:()\[\]}?]|$)"),
+        ("try! and as!", r"\b(?:try|as)!"),
+        ("deliberate traps", r"\b(?:fatalError|precondition|preconditionFailure|assertionFailure|assert)\("),
+        ("unowned", r"\bunowned\b"),
+    ],
+)
+def test_floors_3_to_5_cannot_trap_by(name, pattern):
+    wrong = violations(pattern, up_to(5, above=2))
+    assert not wrong, f"{name}:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("pattern", [rf"\b\w*{SIZES} (?:[-+*]|[-+*]=) [\w(]", rf"[\w)] [-+*] (?:\w+\.)*\w*{SIZES}\b"])
+def test_decisions_add_sizes_and_quotas_with_care(pattern):
+    deciding = [f for f in SOURCES if target_of(f) in ("Identity", "Routing", "Overload", "Reception", "Sessions")]
+    wrong = violations(pattern, deciding)
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     "name, pattern",
     [

@@ -241,7 +241,11 @@ def test_the_log_says_a_line_a_decision_with_the_queue_id(martlet):
         assert identifiers, lines
         eventually(lambda: any(i in server.log() for i in identifiers), "the queue id in the log")
         eventually(lambda: sum(any(i in line for i in identifiers) for line in server.log().splitlines()) >= 2, f"acceptance and delivery\n{server.log()}")
-        assert "nobody@example.test" in server.log()
+        log = server.log().splitlines()
+        accepted = next(line for line in log if "accepted" in line and any(i in line for i in identifiers))
+        assert "to=x@example.net" in accepted and "from=alice@example.test" in accepted and "helo=client.example.net" in accepted, accepted
+        refused = next(line for line in log if "recipient refused" in line)
+        assert "to=nobody@example.test" in refused and "from=alice@example.test" in refused, refused
 
 
 def test_version_and_help_are_at_hand():

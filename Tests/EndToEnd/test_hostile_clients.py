@@ -215,17 +215,61 @@ def test_two_thousand_idle_connections_cost_little_and_hinder_nobody(martlet):
 
 
 def test_over_the_global_limit_the_longest_idle_goes(martlet):
-    server = martlet(limits={"connections": 10, "connections_per_client": 0})
-    wires = [Wire(server.address, server.port, source=(f"127.0.1.{n + 1}", 0)) for n in range(10)]
-    for wire in wires[1:]:
+    unlimited = {"connections_per_client": 0, "messages_per_client_per_minute": 0, "messages_per_connection": 0}
+    server = martlet(limits={"connections": 5, **unlimited})
+    wires = [Wire(server.address, server.port, source=(f"127.0.1.{n + 1}", 0)) for n in range(5)]
+    # The oldest works all the time, so age alone would choose it.
+    working = wires[0]
+    working.ehlo()
+    for victim in wires[1:3]:
+        while True:
+            working.envelope("carol@example.net", "alice@example.test", helo=False)
+            assert working.data(message())[0] == 250
+            newest = Wire(server.address, server.port, source=("127.0.2.1", 0))
+            if newest.greeting[0] == 220:
+                break
+            assert newest.greeting[0] == 421 and newest.greeting[1][0].startswith("4.3.2"), newest.greeting
+            newest.close()
+        assert b"421 4.3.2 Too many connections" in victim.closed(), "the longest idle connection goes, and is told why"
+        wires.append(newest)
+    for wire in (working, *wires[3:]):
         wire.expect("NOOP", 250)
-    with Wire(server.address, server.port, source=("127.0.2.1", 0)) as newest:
-        if newest.greeting[0] == 220:
-            assert b"421" in wires[0].closed(), "the longest idle connection should have been shed"
-        else:
-            assert newest.greeting[0] == 421
-    for wire in wires:
         wire.close()
+
+
+def test_a_message_taken_back_between_chunks_leaves_nothing_behind(martlet):
+    server = martlet()
+    stale, fresh = b"Subject: stale\r\n\r\nstale\r\n", message(subject="fresh")
+    for end in ("RSET", "EHLO client.example.net"):
+        for chunked in (False, True):
+            with Wire(server.address, server.port) as wire:
+                wire.envelope("carol@example.net", "bob@example.test")
+                wire.send(f"BDAT {len(stale)}\r\n".encode() + stale)
+                assert wire.reply()[0] == 250
+                wire.expect(end, 250)
+                wire.envelope("dave@example.net", "alice@example.test", helo=False)
+                if chunked:
+                    wire.send(f"BDAT {len(fresh)} LAST\r\n".encode() + fresh)
+                    assert wire.reply()[0] == 250
+                else:
+                    assert wire.data(fresh)[0] == 250
+    assert server.count("bob@example.test") == 0
+    kept = server.messages("alice@example.test")
+    assert len(kept) == 4 and all(m.endswith(b"\r\n" + fresh) and b"stale" not in m for m in kept), kept
+
+
+def test_no_announced_size_ends_the_server(martlet):
+    server = martlet(limits={"message_size": 0})
+    server.add_account("small@example.test", "--quota", "5KB")
+    server.send("carol@example.net", ["small@example.test"], message())
+    with Wire(server.address, server.port) as wire:
+        wire.envelope("carol@example.net", "small@example.test", "bob@example.test")
+        assert wire.data(message(body=("z" * 70 + "\r\n") * 500))[0] == 452
+        for size in (2**63 - 1, 2**63, 2**64 - 1, 10**20 - 1):
+            wire.expect(f"MAIL FROM:<carol@example.net> SIZE={size}", 250)
+            wire.expect("RCPT TO:<small@example.test>", 552, "5.2.2")
+            wire.expect("RSET", 250)
+    still_serves(server)
 
 
 def test_a_thousand_recipients_then_452(martlet):

@@ -2,7 +2,8 @@
 
 import mailbox as maildirs
 
-from peers.messages import message, parse
+from peers.messages import Notification, message, parse
+from peers.processes import eventually
 from peers.sink import Sink
 from peers.wire import Wire
 
@@ -105,6 +106,63 @@ def test_all_or_nothing_if_one_of_two_is_full(martlet):
         assert counts == (0, 1) and server.queue(), (counts, lines)
     else:
         assert counts == (0, 0), (code, lines, counts)
+
+
+def test_a_full_member_of_a_list_costs_the_others_nothing(martlet):
+    server = martlet(lmtp=True)
+    server.add_account("small@example.test", "--quota", "5KB")
+    server.command("alias", "add", "list@example.test", "small@example.test,bob@example.test")
+    large = message(body=("z" * 70 + "\r\n") * 500)
+    with Wire(server.address, server.port) as wire:
+        wire.envelope("carol@example.net", "list@example.test")
+        assert wire.data(large)[0] == 250
+    with Wire(server.address, server.lmtp_port) as wire:
+        wire.expect("LHLO client.example.net", 250)
+        wire.envelope("carol@example.net", "list@example.test", helo=False)
+        assert wire.data(large)[0] == 250
+    assert (server.count("small@example.test"), server.count("bob@example.test")) == (0, 2)
+
+    def waiting():
+        found = [r for m in server.queue() for r in m["recipients"]]
+        return [(r["address"], r["attempts"] > 0, "mailbox is full" in r["lastReply"]) for r in found]
+
+    eventually(lambda: waiting() == [("small@example.test", True, True)] * 2, f"two copies that wait for room\n{server.queue()}")
+    server.command("account", "quota", "small@example.test", "0")
+    server.command("queue", "flush")
+    eventually(lambda: server.count("small@example.test") == 2 and server.queue() == [], "both, once there is room")
+
+
+def test_a_member_of_a_list_that_is_nobody_is_told_to_the_sender(martlet):
+    server = martlet(trust={"networks": ["127.0.0.0/8"]})
+    server.command("alias", "add", "list@example.test", "ghost@example.test,bob@example.test")
+    server.send("alice@example.test", ["list@example.test"], message())
+    eventually(lambda: server.count("alice@example.test") == 1, "a notification")
+    told = Notification(server.messages("alice@example.test")[0])
+    assert [r["Final-Recipient"] for r in told.recipients] == ["rfc822;ghost@example.test"] or "ghost@example.test" in str(told.recipients)
+    assert told.recipients[0]["Status"].startswith("5.1.1") and told.recipients[0]["Action"] == "failed", told.recipients
+    assert server.count("bob@example.test") == 1
+    # From the null path nobody can be told but the postmaster, who is alice here.
+    server.send("", ["list@example.test"], message(subject="null"))
+    eventually(lambda: server.count("alice@example.test") == 2, "the postmaster to hear of it")
+    eventually(lambda: server.queue() == [], "nothing left to do")
+    assert server.count("bob@example.test") == 2
+    trace = server.command("trace", "list@example.test")
+    assert "ghost@example.test" in trace and trace.count("expanded") >= 2, trace
+
+
+def test_mail_is_kept_and_forwarded(martlet):
+    with Sink() as sink:
+        server = martlet(routes=[{"domain": "*", "next-hop": sink.next_hop}])
+        server.command("alias", "add", "alice@example.test", "alice@example.test,away@example.net")
+        server.send("dave@example.org", ["alice@example.test"], message())
+        [taken] = sink.wait()
+        assert "away@example.net" in taken.recipients[0]
+        assert server.count("alice@example.test") == 1
+        done = server.run("alias", "add", "bob@example.test", "away@example.net")
+        assert done.returncode == 0 and "forwarded only" in done.stderr
+        server.send("dave@example.org", ["bob@example.test"], message())
+        sink.wait(2)
+        assert server.count("bob@example.test") == 0
 
 
 def test_a_domain_has_a_quota_too(martlet):

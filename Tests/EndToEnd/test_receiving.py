@@ -309,6 +309,47 @@ def test_xclient_from_a_configured_address_names_the_client(martlet):
     assert "[192.0.2.9]" in received(server.messages("alice@example.test")[0])[0]
 
 
+def test_xclient_is_counted_on_the_client_it_names(martlet):
+    limits = {"connections_per_client": 2, "messages_per_client_per_minute": 1}
+    server = martlet(trust={"xclient": ["127.0.0.1/32"]}, limits=limits)
+    wires = [Wire(server.address, server.port) for _ in range(5)]
+    for number, wire in enumerate(wires):
+        wire.ehlo()
+        assert wire.say(f"XCLIENT ADDR=192.0.2.{number} HELO=client.example.net PROTO=ESMTP")[0] == 220
+        wire.envelope("carol@example.net", "alice@example.test")
+        assert wire.data(message())[0] == 250
+        assert wire.say("MAIL FROM:<carol@example.net>")[0] == 450
+    with Wire(server.address, server.port) as second, Wire(server.address, server.port) as third:
+        for wire, code in ((second, 220), (third, 421)):
+            wire.ehlo()
+            assert wire.say("XCLIENT ADDR=192.0.2.1")[0] == code
+        assert third.closed() == b""
+    for wire in wires:
+        wire.close()
+
+
+def test_a_trusted_network_has_no_share_to_keep_to(martlet):
+    limits = {"connections_per_client": 1, "messages_per_client_per_minute": 1, "unknown_recipients": 1}
+    server = martlet(trust={"networks": ["127.0.0.1/32"]}, limits=limits)
+    wires = [Wire(server.address, server.port) for _ in range(3)]
+    for wire in wires:
+        wire.envelope("carol@example.net", "alice@example.test")
+        for number in range(5):
+            wire.expect(f"RCPT TO:<ghost{number}@example.test>", 550)
+        assert wire.data(message())[0] == 250
+    for wire in wires:
+        wire.close()
+
+
+def test_the_postmaster_of_this_host_is_always_there(martlet):
+    server = martlet()
+    for address in ("postmaster", "postmaster@mx.example.test", "Postmaster@[127.0.0.1]"):
+        with Wire(server.address, server.port) as wire:
+            wire.envelope("carol@example.net", address)
+            assert wire.data(message())[0] == 250
+    assert server.count("alice@example.test") == 3
+
+
 def test_requiretls_is_for_tls_only(martlet, certificate):
     server = martlet(certificate=certificate)
     with Wire(server.address, server.port) as wire:

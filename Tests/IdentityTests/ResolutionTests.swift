@@ -96,6 +96,17 @@ struct ResolutionTests {
     #expect(expansion.undeliverable.map(\.wire) == ["ghost@example.test"])
   }
 
+  @Test(
+    "the mailbox of an address is the account's, whatever aliases say",
+    arguments: [
+      ("alice@example.test", "1"), ("Alice+t@example.test", "1"), ("sales@example.test", "unknownUser"),
+      ("ghost@example.test", "unknownUser"), ("a@other.test", "unknownDomain"), ("postmaster", "unknownDomain"),
+      ("u@backup.test", "unknownDomain"),
+    ])
+  func mailbox(text: String, expected: String) {
+    #expect(Self.told(Self.snapshot(aliases: Self.aliases).resolveMailbox(Self.address(text))) == expected)
+  }
+
   @Test("another separator, or none")
   func separators() {
     let minus = DirectorySettings(subaddressSeparator: 0x2D)

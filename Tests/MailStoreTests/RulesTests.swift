@@ -218,12 +218,90 @@ struct RulesTests {
     await #expect(throws: StoreError.exists("alias sales@example.test")) { try await store.makeAccount("sales@example.test") }
     await #expect(throws: StoreError.self) { try await store.setAlias(Alias(address: alias.address, targets: [alias.address])) }
     await #expect(throws: StoreError.self) { try await store.setAlias(Alias(address: alias.address, targets: [])) }
-    await #expect(throws: StoreError.self) { try await store.setAlias(Alias(address: account.address, targets: alias.targets)) }
     try await store.removeAlias(alias.address)
     try await store.removeAccount(account.id)
     try await store.removeDomain("example.test")
     #expect(try await store.directory().domains.isEmpty)
     await store.close()
+  }
+
+  @Test("an account's own alias forwards; with the account among the targets it ends as the account does")
+  func ownAlias() async throws {
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
+    var account = try await store.makeAccount("a@example.test")
+    let away = Make.address("x@elsewhere.test")
+    try await store.setAlias(Alias(address: account.address, targets: [account.address, away]))
+    account.quota = 5
+    try await store.updateAccount(account)
+    await #expect(throws: StoreError.exists("account a@example.test")) { try await store.makeAccount("a@example.test") }
+    try await store.removeAccount(account.id)
+    #expect(try await store.directory().aliases.map(\.targets) == [[away]])
+    let alone = try await store.makeAccount("b@example.test")
+    try await store.setAlias(Alias(address: alone.address, targets: [alone.address]))
+    try await store.removeAccount(alone.id)
+    #expect(try await store.directory().aliases.map(\.address.localPart) == ["a"])
+    await store.close()
+  }
+
+  @Test("what is ordered for recipients is counted where it changes something")
+  func counted() async throws {
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
+    let receipt = try await store.accept(
+      Make.acceptance(1, queue: ["a@x.org", "b@x.org", "c@y.org"], due: 1_000), body: Make.body(9), claiming: false)
+    func act(_ action: QueueAction, _ selection: QueueSelection = QueueSelection()) async throws -> Int {
+      try await store.act(action, on: selection, now: Timestamp(seconds: 5))
+    }
+    #expect(try await act(.release) == 0)
+    #expect(try await act(.hold, QueueSelection(domain: "x.org")) == 2)
+    #expect(try await act(.hold) == 1)
+    #expect(try await act(.retry) == 0)
+    #expect(try await act(.release, QueueSelection(recipient: "c@y.org")) == 1)
+    #expect(try await act(.retry) == 1)
+    #expect(try await act(.reroute(nextHop: "smtp://192.0.2.1:25")) == 3)
+    let left = try await store.queue(matching: QueueSelection(), after: nil, limit: 10).flatMap(\.entries)
+    #expect(left.map(\.state) == [.held, .held, .waiting])
+    #expect(try await act(.remove) == 3)
+    #expect(receipt.queued?.entries.count == 3)
+    await store.close()
+  }
+
+  @Test("a recipient that is rerouted is due at once, one under way as soon as its attempt failed")
+  func rerouted() async throws {
+    let home = try StoreUnderTest()
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
+    _ = try await store.accept(Make.acceptance(1, queue: ["a@x.org"], due: 90_000), body: Make.body(9), claiming: false)
+    let leased = try await store.accept(Make.acceptance(2, queue: ["b@x.org"]), body: Make.body(9), claiming: true)
+    let now = home.clock.now()
+    let count = try await store.act(.reroute(nextHop: "smtp://192.0.2.1:25"), on: QueueSelection(), now: now)
+    #expect(count == 2)
+    let entry = try #require(leased.queued?.entries.first)
+    let later = now.advanced(by: .seconds(3_600))
+    try await store.record(
+      [OutcomeRecord(entry: entry.id, message: entry.message, outcome: .transient(reason: "451 x", next: later))], .durably)
+    let due = try await store.queue(matching: QueueSelection(), after: nil, limit: 10).flatMap(\.entries).map(\.nextAttempt)
+    #expect(due.count == 2 && due.allSatisfy { $0 < later })
+    await store.close()
+  }
+
+  @Test("notes beyond the limit are dropped, counted and told of")
+  func droppedNotes() async throws {
+    let home = try StoreUnderTest { $0.waitingNotes = 2 }
+    defer { withExtendedLifetime(home) {} }
+    let store = try await home.openSQLite()
+    let told = Mutex<UInt64>(0)
+    store.observeDroppedNotes { count in told.withLock { $0 += count } }
+    let event = TraceEvent(time: Timestamp(seconds: 1), kind: .refused, recipient: "a@x.org")
+    for _ in 0..<100 { store.note(store.makeQueueID(), [event]) }
+    let found = try await store.traces(naming: "a@x.org", limit: 200)
+    #expect(found.count >= 2)
+    #expect(store.droppedNotes == UInt64(100 - found.count))
+    await store.close()
+    #expect(told.withLock { $0 } == store.droppedNotes)
   }
 
   @Test("observers hear of every commit in order, and a newer format is refused")

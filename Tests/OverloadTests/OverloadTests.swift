@@ -49,7 +49,7 @@ struct OverloadTests {
     let overload = Overload(limits: OverloadLimits(connectionsPerClient: 0, connections: 2, idleBeforeShedding: 5), clock: clock)
     let shed = Mutex<[Int]>([])
     let busy = try #require(ticket(overload.admit(try endpoint([192, 0, 2, 1])) { shed.withLock { $0.append(1) } }))
-    overload.setIdle(busy, since: nil)
+    busy.works()
     clock.advance(.seconds(1))
     let idle = try #require(ticket(overload.admit(try endpoint([192, 0, 2, 2])) { shed.withLock { $0.append(2) } }))
     guard case .tooManyInAll = overload.admit(try endpoint([192, 0, 2, 3]), shed: {}) else { throw Unexpected() }
@@ -59,6 +59,59 @@ struct OverloadTests {
     overload.leave(idle)
     #expect(overload.census.sessions == 2)
     #expect(overload.census.shedSessions == 1)
+  }
+
+  @Test("who waits again after work is idle from then on, and who is shed is not chosen twice")
+  func idleness() throws {
+    let clock = HandClock()
+    let overload = Overload(limits: OverloadLimits(connectionsPerClient: 0, connections: 2, idleBeforeShedding: 5), clock: clock)
+    let shed = Mutex<[Int]>([])
+    let tickets = try (1...2).map { number in
+      try #require(ticket(overload.admit(try endpoint([192, 0, 2, UInt8(number)])) { shed.withLock { $0.append(number) } }))
+    }
+    clock.advance(.seconds(10))
+    tickets[0].works()
+    tickets[0].waits(since: clock.monotonic())
+    clock.advance(.seconds(10))
+    for number in 3...4 {
+      #expect(ticket(overload.admit(try endpoint([192, 0, 2, UInt8(number)])) { shed.withLock { $0.append(number) } }) != nil)
+    }
+    #expect(shed.withLock { $0 } == [2, 1])
+    guard case .tooManyInAll = overload.admit(try endpoint([192, 0, 2, 5]), shed: {}) else { throw Unexpected() }
+  }
+
+  @Test("an exempt client is counted by nobody, but for the cap of the whole")
+  func exempt() throws {
+    let limits = OverloadLimits(connectionsPerClient: 1, connections: 3, messagesPerClientPerMinute: 1)
+    let overload = Overload(limits: limits, clock: HandClock())
+    let client = try endpoint([192, 0, 2, 1])
+    for _ in 0..<3 {
+      let exempt = try #require(ticket(overload.admit(client, isExempt: true) {}))
+      for _ in 0..<5 { #expect(overload.countMessage(from: exempt)) }
+    }
+    guard case .tooManyInAll = overload.admit(client, isExempt: true, shed: {}) else { throw Unexpected() }
+  }
+
+  @Test("a session that turns out to be another client's counts as that one's, and is refused where that one has too many")
+  func reassigned() throws {
+    let limits = OverloadLimits(connectionsPerClient: 1, messagesPerClientPerMinute: 1)
+    let overload = Overload(limits: limits, clock: HandClock())
+    let front = try endpoint([192, 0, 2, 1])
+    let client = try endpoint([203, 0, 113, 7])
+    let first = try #require(ticket(overload.admit(front, isExempt: true) {}))
+    let second = try #require(ticket(overload.admit(front, isExempt: true) {}))
+    #expect(overload.reassign(first, to: client, isExempt: false))
+    #expect(overload.reassign(first, to: client, isExempt: false))
+    #expect(!overload.reassign(second, to: client, isExempt: false))
+    #expect(overload.countMessage(from: first))
+    #expect(!overload.countMessage(from: first))
+    #expect(overload.countMessage(from: second))
+    #expect(overload.reassign(first, to: try endpoint([203, 0, 113, 8]), isExempt: false))
+    #expect(overload.reassign(second, to: client, isExempt: false))
+    #expect(!overload.countMessage(from: second), "the minute of a client does not end with its connection")
+    overload.leave(first)
+    overload.leave(second)
+    #expect(ticket(overload.admit(client) {}) != nil)
   }
 
   @Test("a client's messages are counted over a sliding minute")

@@ -88,6 +88,8 @@ import Testing
     }
     #expect(throws: SMTPCommandError.unknownParameter) { try Self.parse("XCLIENT FOO=1") }
     #expect(throws: SMTPCommandError.badArgument) { try Self.parse("XCLIENT ADDR") }
+    #expect(throws: SMTPCommandError.badArgument) { try Self.parse("XCLIENT") }
+    #expect(throws: SMTPCommandError.badArgument) { try Self.parse("XCLIENT  ") }
   }
 
   @Test("no bytes make the command parser trap, and it always comes to an end")

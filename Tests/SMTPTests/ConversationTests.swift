@@ -114,11 +114,13 @@ import Testing
     ] {
       #expect(offered.contains("-\(line)\r\n"), "\(line)")
     }
-    #expect(offered.hasSuffix("250 LIMITS RCPTMAX=1000 MAILMAX=10000\r\n"))
+    #expect(offered.hasSuffix("250 LIMITS RCPTMAX=1000 MAILMAX=1000\r\n"))
     #expect(!offered.contains("REQUIRETLS") && !offered.contains("XCLIENT") && !offered.contains("AUTH"))
     var secure = Talk(tls: Talk.facts, mayUseXCLIENT: true)
     let overTLS = secure.send("EHLO c\r\n")
-    #expect(overTLS.contains("-REQUIRETLS\r\n") && !overTLS.contains("STARTTLS") && overTLS.contains("XCLIENT NAME ADDR"))
+    #expect(
+      overTLS.contains("-REQUIRETLS\r\n") && !overTLS.contains("STARTTLS")
+        && overTLS.contains("XCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT\r\n"))
     var plain = Talk(extensions: [], limits: .init())
     #expect(!plain.send("EHLO c\r\n").contains("CHUNKING"))
     #expect(
@@ -222,6 +224,30 @@ import Testing
     for _ in 0..<100 { #expect(talk.codes("NOOP") == ["250"]) }
     #expect(talk.codes("NOOP") == ["421"])
     #expect(talk.isClosed)
+  }
+
+  @Test("LIMITS says only what six digits can say, and nothing if that is nothing (RFC 9422, 4)")
+  func limitsAnnounced() {
+    var limits = SMTPLimits()
+    limits.recipients = .max
+    limits.messages = 1_000_000
+    var talk = Talk(limits: limits)
+    #expect(!talk.send("EHLO c\r\n").contains("LIMITS"))
+    limits.messages = 999_999
+    var other = Talk(limits: limits)
+    #expect(other.send("EHLO c\r\n").contains("LIMITS MAILMAX=999999\r\n"))
+  }
+
+  @Test("a trusted client's unknown recipients are neither counted nor delayed")
+  func trustedRecipients() {
+    var limits = SMTPLimits()
+    limits.badRecipients = 2
+    var talk = Talk(limits: limits)
+    talk.conversation.isTrusted = true
+    talk.send("EHLO c\r\n")
+    talk.send("MAIL FROM:<a@x>\r\n")
+    for number in 0..<20 { #expect(talk.send("RCPT TO:<unknown\(number)@x>\r\n").hasPrefix("550")) }
+    #expect(talk.conversation.delay == .zero && talk.conversation.badRecipients == 0)
   }
 
   @Test("XCLIENT of a trusted peer is asked about and greeted anew; not within a transaction")

@@ -25,6 +25,7 @@ struct Rig {
   var offersTLS = false
   var aliceQuota: Int64 = 0
   var contentMemory = ContentMemory()
+  var aliases: [String: [String]] = ["all": ["alice@example.test", "bob@example.test"]]
 
   init(seed: UInt64 = 1, policy: ReceptionPolicy = ReceptionPolicy(hostname: "mx.example.test")) {
     executor = SimulatedExecutor(seed: seed)
@@ -37,11 +38,20 @@ struct Rig {
     let store: SQLiteStore
     let listener: SMTPListener
     let submitted: Submitted
+    let directory: DirectoryHolder
 
-    func talk(_ peer: ScriptedPeer, from address: [UInt8] = [192, 0, 2, 1]) async {
+    var host: LocalHost {
+      LocalHost(
+        reception: listener.reception, directory: directory, store: store, clock: listener.clock, hostname: "mx.example.test",
+        outbound: submitted)
+    }
+
+    func talk(_ peer: ScriptedPeer, from address: [UInt8] = [192, 0, 2, 1]) async { await session(peer, from: address).run() }
+
+    func session(_ peer: ScriptedPeer, from address: [UInt8] = [192, 0, 2, 1]) -> SMTPSession {
       let remote = IPAddress(bytes: address).map { Endpoint.ip($0, port: 40_000) } ?? .unix(path: "")
       let local = IPAddress(bytes: [127, 0, 0, 1]).map { Endpoint.ip($0, port: 25) } ?? .unix(path: "")
-      await SMTPSession(listener, peer.connect(from: remote, to: local)).run()
+      return SMTPSession(listener, peer.connect(from: remote, to: local))
     }
 
     func bodies(of user: String, in mailbox: String = "INBOX") async throws -> [String] {
@@ -82,10 +92,12 @@ struct Rig {
         address: EmailAddress(localPart: user, domain: "example.test"), passwordHash: "", quota: quota,
         created: executor.clock.now())
     }
-    try await store.setAlias(
-      Alias(
-        address: EmailAddress(localPart: "all", domain: "example.test"),
-        targets: ["alice", "bob"].map { EmailAddress(localPart: $0, domain: "example.test") }))
+    for (name, targets) in aliases.sorted(by: { $0.key < $1.key }) {
+      try await store.setAlias(
+        Alias(
+          address: EmailAddress(localPart: name, domain: "example.test"),
+          targets: targets.compactMap { try? AddressParser(allowsUTF8: true).mailbox($0) }))
+    }
     let directory = DirectoryHolder()
     try await directory.load(from: store)
     let submitted = Submitted()
@@ -96,15 +108,17 @@ struct Rig {
       reception: Reception(policy: policy, directory: directory, clock: executor.clock), store: store,
       overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock,
       sleeper: executor,
-      tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted, fullMailboxes: FullMailboxes(),
-      contentMemory: contentMemory,
+      tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted,
+      fullMailboxes: FullMailboxes(clock: executor.clock), contentMemory: contentMemory,
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    return House(store: store, listener: listener, submitted: submitted)
+    return House(store: store, listener: listener, submitted: submitted, directory: directory)
   }
 }
 
 /// Keeps what was handed to delivery.
 final class Submitted: Outbound {
   let messages = Mutex<[(QueuedMessage, ByteBuffer?)]>([])
+  let told = Mutex<[Acceptance]>([])
   func submit(_ message: QueuedMessage, bytes: ByteBuffer?) { messages.withLock { $0.append((message, bytes)) } }
+  func delivered(_ acceptance: Acceptance, header: ByteBuffer) { told.withLock { $0.append(acceptance) } }
 }

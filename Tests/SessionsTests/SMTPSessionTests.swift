@@ -126,7 +126,8 @@ struct SMTPSessionTests {
       let alone = ScriptedPeer(lines: envelope + ["RCPT TO:<alice@example.test>", "DATA"] + long)
       await house.talk(alone)
       #expect(alone.replies.contains { $0.hasPrefix("552 5.2.2") })
-      let both = envelope + ["RCPT TO:<alice@example.test>", "RCPT TO:<bob@example.test>", "DATA"] + long
+      let both =
+        [envelope[0], envelope[1] + " SIZE=600", "RCPT TO:<alice@example.test>", "RCPT TO:<bob@example.test>", "DATA"] + long
       let first = ScriptedPeer(lines: both)
       await house.talk(first)
       #expect(first.replies.contains { $0.hasPrefix("452 4.2.2") })

@@ -13,6 +13,10 @@ final class ScriptedPeer: ConnectionDriver, @unchecked Sendable {
     case stall
     case startTLS
     case shutdownServer
+    /// The server wants the place of an idle session.
+    case shed
+    /// Looks at something; the session waits meanwhile.
+    case look(() -> Void)
   }
 
   private var script: [Act]
@@ -46,6 +50,10 @@ final class ScriptedPeer: ConnectionDriver, @unchecked Sendable {
     case .stall: connection.deadlinePassed()
     case .startTLS: requestRead()
     case .shutdownServer: connection.requestShutdown()
+    case .shed: connection.shed()
+    case .look(let look):
+      look()
+      requestRead()
     }
   }
 

@@ -100,8 +100,10 @@ extension Writer {
       guard try kind(ofDomain: address.domain) == .local else { throw StoreError.notFound("local domain \(address.domain)") }
     }
     if let other = try accountID(of: address), other != account.id { throw StoreError.exists("account \(address.plainText)") }
-    guard try !hasAlias(address) else { throw StoreError.exists("alias \(address.plainText)") }
+    let isRenamed = old.address != address.plainText
+    if isRenamed, try hasAlias(address) { throw StoreError.exists("alias \(address.plainText)") }
     touched()
+    if isRenamed { try removeFromItsAlias(EmailAddress(plainText: old.address)) }
     try counters.flush(to: database)
     counters.forget(account.id)
     domainUsage[old.domain] = nil
@@ -120,6 +122,7 @@ extension Writer {
     try counters.flush(to: database)
     counters.forget(id)
     try database.run("DELETE FROM accounts WHERE id = ?", .int(id.rawValue))
+    try removeFromItsAlias(EmailAddress(plainText: account.address))
     changes.append(.directory)
   }
 
@@ -153,13 +156,13 @@ extension Writer {
       else {
         throw StoreError.invalid("a target has a local part of 1 to 64 octets and a domain of 1 to 255")
       }
-      guard target.domain != address.domain || target.localPart.lowercased() != address.localPart else {
-        throw StoreError.invalid("an alias can't point to itself")
-      }
       if seen.insert(target).inserted { targets.append(target) }
     }
     guard try kind(ofDomain: address.domain) == .local else { throw StoreError.notFound("local domain \(address.domain)") }
-    guard try accountID(of: address) == nil else { throw StoreError.exists("account \(address.plainText)") }
+    // Its own name among the targets means the account of that name: a copy is kept.
+    if seen.contains(where: { isName(of: address, $0) }), try accountID(of: address) == nil {
+      throw StoreError.invalid("an alias can't point to itself unless there is an account of that name")
+    }
     touched()
     try database.run(
       "INSERT OR REPLACE INTO aliases VALUES(?, ?, ?)", .text(address.domain), .text(address.localPart),
@@ -173,6 +176,25 @@ extension Writer {
     touched()
     try database.run("DELETE FROM aliases WHERE domain = ? AND local = ?", .text(address.domain), .text(address.localPart))
     changes.append(.directory)
+  }
+
+  private func isName(of address: EmailAddress, _ target: EmailAddress) -> Bool {
+    target.domain == address.domain && target.localPart.lowercased() == address.localPart
+  }
+
+  /// The account of this name goes: an alias of the same name no longer leads to it.
+  private func removeFromItsAlias(_ address: EmailAddress) throws {
+    let packed = try database.first(
+      "SELECT targets FROM aliases WHERE domain = ? AND local = ?", [.text(address.domain), .text(address.localPart)]
+    ) { $0.blob(0) }
+    guard let packed else { return }
+    let targets = AddressesRecord.unpacked(packed)
+    let left = targets.filter { !isName(of: address, $0) }
+    guard left.count < targets.count else { return }
+    if left.isEmpty { return try removeAlias(address) }
+    try database.run(
+      "UPDATE aliases SET targets = ? WHERE domain = ? AND local = ?", .blob(AddressesRecord.packed(left)), .text(address.domain),
+      .text(address.localPart))
   }
 
   private func hasAlias(_ address: EmailAddress) throws -> Bool {

@@ -75,6 +75,8 @@ extension Writer {
     if let sender = acceptance.envelope.reversePath { names.append(sender.plainText) }
     for delivery in acceptance.deliveries { names.append(delivery.recipient.plainText) }
     for recipient in acceptance.recipients { names.append(recipient.address.plainText) }
+    // As they were given, before aliases were followed.
+    for event in acceptance.trace { if let recipient = event.recipient { names.append(recipient) } }
     if let messageID = acceptance.summary.messageID { names.append(messageID) }
     return names
   }
@@ -126,4 +128,13 @@ extension Writer {
 extension EmailAddress {
   /// `local@domain` without quoting: for look-up, never for the wire.
   var plainText: String { domain.isEmpty ? localPart : "\(localPart)@\(domain)" }
+
+  /// From `plainText`: the last `@` divides, since none stands in a domain.
+  init(plainText: String) {
+    guard let at = plainText.lastIndex(of: "@") else {
+      self.init(localPart: plainText, domain: "")
+      return
+    }
+    self.init(localPart: String(plainText[..<at]), domain: String(plainText[plainText.index(after: at)...]))
+  }
 }

@@ -14,10 +14,7 @@ extension Writer {
     while true {
       let page = try QueueReading.page(of: selection, after: &position, limit: limits.page, in: database)
       for message in page {
-        for entry in message.entries {
-          done += 1
-          try act(action, on: entry, now: now)
-        }
+        for entry in message.entries where try act(action, on: entry, now: now) { done += 1 }
         if action == .remove { try dropMessageIfUnused(Int64(bitPattern: message.id.rawValue)) }
       }
       if position.isAtEnd { break }
@@ -26,18 +23,21 @@ extension Writer {
     return done
   }
 
-  private func act(_ action: QueueAction, on entry: QueueEntry, now: Timestamp) throws {
+  /// Whether it changed anything for the entry.
+  private func act(_ action: QueueAction, on entry: QueueEntry, now: Timestamp) throws -> Bool {
     let key: [SQLValue] = [.id(entry.message.rawValue), .int(entry.id.rawValue)]
     let isLeased = entry.state == .claimed
     var kind: TraceEvent.Kind?
     switch action {
     case .retry:
+      guard entry.state != .held else { return false }
       if isLeased {
         try order(.retry, key)
-      } else if entry.state == .waiting {
+      } else {
         try database.run("UPDATE recipients SET due = ? WHERE message = ? AND id = ?", .int(now.microseconds), key[0], key[1])
       }
     case .hold:
+      guard entry.state != .held else { return false }
       if isLeased {
         try order(.hold, key)
       } else {
@@ -46,12 +46,17 @@ extension Writer {
       kind = .held
     case .release:
       if isLeased {
-        try order(.none, key)
-      } else if entry.state == .held {
+        // One that is under way is released from an order to hold it.
+        try database.run(
+          "UPDATE recipients SET pending = 0 WHERE message = ? AND id = ? AND pending = ?", key[0], key[1],
+          .int(Pending.hold.rawValue))
+        guard database.changes > 0 else { return false }
+      } else {
+        guard entry.state == .held else { return false }
         try database.run(
           "UPDATE recipients SET state = 0, due = ? WHERE message = ? AND id = ?", .int(now.microseconds), key[0], key[1])
-        kind = .released
       }
+      kind = .released
     case .remove:
       if isLeased {
         try order(.remove, key)
@@ -60,15 +65,22 @@ extension Writer {
       }
       kind = .removed
     case .reroute(let nextHop):
+      // Tried there at once: why it waited has nothing to do with the new next hop. One that is held stays so; one under way is tried
+      // anew when its attempt fails, unless something else was ordered.
       try database.run(
-        "UPDATE recipients SET destination = ?1, reroute = ?1 WHERE message = ?2 AND id = ?3", .text(nextHop), key[0], key[1])
+        """
+        UPDATE recipients SET destination = ?1, reroute = ?1, due = CASE state WHEN 0 THEN ?4 ELSE due END,
+          pending = CASE WHEN state = 2 AND pending = 0 THEN ?5 ELSE pending END
+        WHERE message = ?2 AND id = ?3
+        """, .text(nextHop), key[0], key[1], .int(now.microseconds), .int(Pending.retry.rawValue))
       kind = .rerouted
     }
-    guard let kind else { return }
+    guard let kind else { return true }
     var event = TraceEvent(time: now, kind: kind, recipient: entry.address.plainText)
     if case .reroute(let nextHop) = action { event.detail = [.init("next-hop", nextHop)] }
     if isLeased { event.detail.append(.init("effective", "after the attempt under way")) }
     try appendTrace(entry.message, [event])
+    return true
   }
 
   private func order(_ pending: Pending, _ key: [SQLValue]) throws {

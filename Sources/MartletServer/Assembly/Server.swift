@@ -103,6 +103,9 @@ public final class Server: Sendable {
 
   /// What the store changed under our feet: another RCPT answer, work for the queue.
   private func followChanges() {
+    store.observeDroppedNotes { [log] count in
+      log.warning("trace events dropped: more were refused than the store could note", metadata: ["count": "\(count)"])
+    }
     store.observe { [loops, directory, scheduler, store, log] changes in
       if changes.contains(.directory) {
         loops.all[0].start {
@@ -118,8 +121,12 @@ public final class Server: Sendable {
   }
 
   private func listen(on sockets: [ListeningSocket], _ configuration: Configuration) async throws {
+<<<<<<< HEAD
     let full = FullMailboxes()
     let memory = ContentMemory()
+=======
+    let full = FullMailboxes(clock: clock)
+>>>>>>> f1
     for (socket, section) in zip(sockets, configuration.listeners) {
       let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")

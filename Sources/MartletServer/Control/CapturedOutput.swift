@@ -10,6 +10,9 @@ public final class CapturedOutput: AdminOutput {
   /// What stood on standard output.
   public var text: String { String(decoding: output, as: UTF8.self) }
 
+  /// What stood on standard error.
+  public var errorText: String { String(decoding: errors, as: UTF8.self) }
+
   public func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure) {
     if stream == .output { output += bytes } else { errors += bytes }
   }

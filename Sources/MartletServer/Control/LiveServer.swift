@@ -39,12 +39,17 @@ public struct LiveReport: Hashable, Sendable, Codable {
   /// Sessions that were ended for others' sake, and connections that were turned away.
   public var shedSessions: UInt64
   public var refusedConnections: UInt64
+  /// Events of refused peers that are missing in the trace, since they came faster than they could be written.
+  public var droppedNotes: UInt64
 
-  public init(process: Int32, uptime: Int64, listeners: [Listener], shedSessions: UInt64, refusedConnections: UInt64) {
+  public init(
+    process: Int32, uptime: Int64, listeners: [Listener], shedSessions: UInt64, refusedConnections: UInt64, droppedNotes: UInt64 = 0
+  ) {
     self.process = process
     self.uptime = uptime
     self.listeners = listeners
     self.shedSessions = shedSessions
     self.refusedConnections = refusedConnections
+    self.droppedNotes = droppedNotes
   }
 }

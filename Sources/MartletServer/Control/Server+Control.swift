@@ -17,7 +17,7 @@ struct ServerReports: LiveServer {
     let uptime = server.clock.monotonic().since(started).components.seconds
     return LiveReport(
       process: getpid(), uptime: uptime, listeners: server.listenerReports, shedSessions: census.shedSessions,
-      refusedConnections: census.refusedConnections)
+      refusedConnections: census.refusedConnections, droppedNotes: server.store.droppedNotes)
   }
 }
 

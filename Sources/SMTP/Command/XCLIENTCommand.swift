@@ -8,6 +8,7 @@ enum XCLIENTCommand {
 
   static func parse(_ cursor: inout ByteCursor) throws(SMTPCommandError) -> XCLIENTAttributes {
     var attributes = XCLIENTAttributes()
+    guard !cursor.isAtEnd else { throw .badArgument }
     while !cursor.isAtEnd {
       let name = cursor.takeRange { $0.isASCIILetter }
       guard !name.isEmpty, cursor.take(UInt8(ascii: "=")) else { throw .badArgument }

@@ -52,6 +52,12 @@ extension SMTPConversation {
     }
   }
 
+  /// Behind XCLIENT stands another client, who has done nothing wrong yet.
+  mutating func forgive() {
+    badRecipients = 0
+    badCommands = 0
+  }
+
   private mutating func forgetClient() {
     clientName = nil
     isExtended = false

@@ -7,7 +7,10 @@ extension SMTPConversation {
   public mutating func answer(_ verdict: SMTPVerdict) -> SMTPStep {
     guard case .asking(let question) = phase else { return misuse() }
     switch question {
-    case .greeting, .xclient: return greet(verdict)
+    case .greeting: return greet(verdict)
+    case .xclient:
+      forgive()
+      return greet(verdict)
     case .sender(let sender): return judged(sender, verdict)
     case .recipient(let recipient): return judged(recipient, verdict)
     case .message: return judgedMessage(verdict)
@@ -99,6 +102,7 @@ extension SMTPConversation {
     case .refuse(let refusal):
       let refusal = refusal.asRefusal
       guard refusal.isPermanent else { return reply(refusal) }
+      guard !isTrusted else { return reply(refusal) }
       badRecipients += 1
       refusedRecipientJustNow = true
       // HOSTILE 11: a harvest of addresses is cut.

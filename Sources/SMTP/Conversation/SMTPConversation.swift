@@ -49,6 +49,9 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   var idleCommands = 0
   var refusedRecipientJustNow = false
 
+  /// The client may send anywhere, so nobody need fear that it harvests addresses: its refused recipients are not counted.
+  public var isTrusted = false
+
   /// - Parameters:
   ///   - tls: what TLS agreed on, if the connection began with it.
   ///   - mayUseXCLIENT: the peer is configured to speak XCLIENT.
@@ -67,8 +70,17 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
     }
   }
 
+  /// Whether MAIL was taken, and neither the message's end, nor RSET, EHLO, a refusal or the connection's end came since.
+  public var isInTransaction: Bool { transaction != nil }
+
   /// The keyword for `with` in `Received` (RFC 3848; RFC 6531, 4.3) for the transaction at hand: `ESMTPS`, `UTF8SMTP`, `LMTP`.
-  public var protocolKeyword: String {
+  public var protocolKeyword: String { protocolKeyword(isExtended: nil) }
+
+  /// As `protocolKeyword`.
+  ///
+  /// - Parameter named: whether the client spoke ESMTP, when a trusted peer that speaks for it says so (XCLIENT).
+  public func protocolKeyword(isExtended named: Bool?) -> String {
+    let isExtended = named ?? self.isExtended
     let isUTF8 = transaction?.sender.envelope.isInternationalized == true
     switch (service.dialect, isExtended, isUTF8, tls != nil) {
     case (.smtp, false, _, _): return "SMTP"
@@ -109,6 +121,12 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
     case .closed: .close([])
     case .new, .commands, .data, .chunk, .discarding: close(.shuttingDown)
     }
+  }
+
+  /// The place of this client, who was idle, is needed for another: closes with `421 4.3.2`. Only where the next command is awaited.
+  public mutating func shed() -> SMTPStep {
+    if case .closed = phase { return .close([]) }
+    return close(.tooManyConnections)
   }
 
   /// The peer let a deadline pass: closes with `421 4.4.2`.

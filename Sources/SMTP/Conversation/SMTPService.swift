@@ -84,9 +84,12 @@ public final class SMTPService: Sendable {
     // RFC 8689, 2: only over TLS.
     if extensions.contains(.requireTLS), overTLS { lines.append("REQUIRETLS") }
     // RFC 9422, 4.1 and 4.2.
-    let mailMaximum = limits.messages > 0 ? " MAILMAX=\(limits.messages)" : ""
-    lines.append("LIMITS RCPTMAX=\(limits.recipients)\(mailMaximum)")
-    if mayUseXCLIENT { lines.append("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT") }
+    let announced = [("RCPTMAX", limits.recipients), ("MAILMAX", limits.messages)].compactMap { name, limit in
+      // RFC 9422, 4: a number of at most six digits, not 0. What can't be said is not said.
+      (1...999_999).contains(limit) ? "\(name)=\(limit)" : nil
+    }
+    if !announced.isEmpty { lines.append("LIMITS " + announced.joined(separator: " ")) }
+    if mayUseXCLIENT { lines.append("XCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT") }
     return lines
   }
 }

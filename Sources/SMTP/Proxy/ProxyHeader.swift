@@ -33,3 +33,13 @@ public enum ProxyHeaderError: Error, Hashable, Sendable {
   /// More than `maximumLineOctets` or `maximumPayloadOctets`.
   case tooLong
 }
+
+extension ProxyHeaderError: CustomStringConvertible {
+  /// In words, for the log.
+  public var description: String {
+    switch self {
+    case .malformed: "not a PROXY header"
+    case .tooLong: "the PROXY header is too long"
+    }
+  }
+}

@@ -43,6 +43,7 @@ extension SMTPReply {
   static let tooManyIdleCommands = SMTPReply(421, .init(.transient, 7, 0), "Too many commands without a message").prebuilt()
   static let tooManyMessages = SMTPReply(421, .init(.transient, 7, 0), "Too many messages; connect again").prebuilt()
   static let lineWithoutEnd = SMTPReply(421, .init(.transient, 7, 0), "Line without end").prebuilt()
+  static let tooManyConnections = SMTPReply(421, .init(.transient, 3, 2), "Too many connections, try again later").prebuilt()
   static let shuttingDown = SMTPReply(421, .init(.transient, 3, 2), "The server is shutting down").prebuilt()
   static let timedOut = SMTPReply(421, .init(.transient, 4, 2), "Waited too long").prebuilt()
   static let internalErrorClosing = SMTPReply(421, .init(.transient, 3, 0), "Internal error; try again later").prebuilt()

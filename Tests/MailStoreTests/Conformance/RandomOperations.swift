@@ -361,7 +361,12 @@ struct RandomOperations {
     let count = try await store.act(action, on: QueueSelection(ids: [id]), now: Timestamp(seconds: now))
     let recipients = model.queue[id] ?? []
     let due = now * 1_000_000
+    var touched = 0
     for recipient in recipients {
+      switch (action, recipient.state) {
+      case (.hold, .held), (.retry, .held), (.release, .waiting): break
+      default: touched += 1
+      }
       switch action {
       case .hold: update(id, recipient.id) { $0.state = .held }
       case .release where recipient.state == .held, .retry where recipient.state == .waiting:
@@ -369,11 +374,12 @@ struct RandomOperations {
           $0.state = .waiting
           $0.due = due
         }
+      case .reroute where recipient.state == .waiting: update(id, recipient.id) { $0.due = due }
       case .remove: remove(id, recipient.id)
       default: break
       }
     }
-    return count == recipients.count ? [] : ["acted on \(count) of \(recipients.count)"]
+    return count == touched ? [] : ["acted on \(count) instead of \(touched) of \(recipients.count)"]
   }
 
   /// A process that ended: leases are over.

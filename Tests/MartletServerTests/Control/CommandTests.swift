@@ -54,6 +54,34 @@ struct CommandTests {
     }
   }
 
+  @Test("an account's mail can be forwarded, with or without a copy; without, it is said")
+  func forwarding() async throws {
+    try await withStage { stage in
+      try await stage.populate()
+      let forwarded = try await stage.run(AddAlias(address: "alice@example.test", targets: ["x@out.test"], replaces: false))
+      #expect(forwarded.errorText.contains("forwarded only"), "\(forwarded.errorText)")
+      let kept = try await stage.run(
+        AddAlias(address: "alice@example.test", targets: ["alice@example.test,x@out.test"], replaces: true))
+      #expect(kept.errorText.isEmpty && kept.text.contains("alice@example.test -> alice@example.test, x@out.test"))
+      #expect(
+        await stage.refusal(AddAlias(address: "ghost@example.test", targets: ["ghost@example.test"], replaces: false))?
+          .contains("loop") == true)
+    }
+  }
+
+  @Test("a domain's update that says nothing is refused, a catch-all for nobody is warned of")
+  func domainUpdates() async throws {
+    try await withStage { stage in
+      try await stage.populate()
+      #expect(
+        await stage.refusal(UpdateDomain(name: "example.test", quota: nil, catchAll: nil))?.contains("nothing to change") == true)
+      let warned = try await stage.run(UpdateDomain(name: "example.test", quota: nil, catchAll: "ghost@example.test"))
+      #expect(warned.errorText.contains("ghost@example.test can't take mail"), "\(warned.errorText)")
+      let fine = try await stage.run(UpdateDomain(name: "example.test", quota: nil, catchAll: "bob@example.test"))
+      #expect(fine.errorText.isEmpty)
+    }
+  }
+
   @Test("what makes no sense is refused with a reason")
   func refusals() async throws {
     try await withStage { stage in

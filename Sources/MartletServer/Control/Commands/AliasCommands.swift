@@ -4,6 +4,8 @@ import MailModel
 import MailStore
 
 /// `martlet alias add`
+///
+/// The address may be an account's: its mail goes to the targets then. Its own address among them means the account: a copy is kept.
 public struct AddAlias: AdminCommand {
   public var address: String
   /// Addresses, several in one word with commas between.
@@ -39,6 +41,12 @@ public struct AddAlias: AdminCommand {
     try await context.asking { () async throws(StoreError) in try await context.store.setAlias(alias) }
     try await context.directoryChanged()
     for target in undeliverable { try await context.warn("warning: \(target.wire) can't take mail now") }
+    if contents.accounts.contains(where: { $0.address.lookupKey == address.lookupKey }),
+      !list.contains(where: { $0.lookupKey == address.lookupKey })
+    {
+      try await context.warn(
+        "note: mail for \(address.wire) is forwarded only; to keep a copy, name \(address.wire) among the targets too")
+    }
     try await context.say("added \(address.wire) -> \(list.map(\.wire).joined(separator: ", "))")
   }
 

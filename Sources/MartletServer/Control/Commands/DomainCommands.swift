@@ -1,4 +1,5 @@
 import Configuration
+import Identity
 import InternetMessage
 import MailModel
 import MailStore
@@ -26,6 +27,7 @@ public struct AddDomain: AdminCommand {
     let domain = Domain(name: name, kind: isRelay ? .relay : .local, quota: quota.octets, catchAll: target)
     try await context.asking { () async throws(StoreError) in try await context.store.addDomain(domain) }
     try await context.directoryChanged()
+    try await DomainWords.warnOfCatchAll(domain, context)
     try await context.say("added \(name), \(isRelay ? "relayed by route or MX" : "delivered here")")
   }
 }
@@ -46,6 +48,9 @@ public struct UpdateDomain: AdminCommand {
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
     let name = try DomainWords.name(self.name)
+    guard quota != nil || catchAll != nil else {
+      throw AdminFailure("nothing to change: give --quota or --catch-all", exitCode: 64)
+    }
     guard var domain = try await context.directory().domains.first(where: { $0.name == name }) else {
       throw AdminFailure("no such domain: \(name)")
     }
@@ -55,6 +60,7 @@ public struct UpdateDomain: AdminCommand {
     let updated = domain
     try await context.asking { () async throws(StoreError) in try await context.store.updateDomain(updated) }
     try await context.directoryChanged()
+    if catchAll != nil { try await DomainWords.warnOfCatchAll(updated, context) }
     try await context.say("updated \(name)")
   }
 }
@@ -117,6 +123,18 @@ public struct ListDomains: AdminCommand {
 
 /// Words that name domains.
 enum DomainWords {
+  /// A catch-all that can't take mail now loses nothing, since it is refused at once; but it is hardly what was meant.
+  static func warnOfCatchAll(_ domain: Domain, _ context: AdminContext) async throws(AdminFailure) {
+    guard let target = domain.catchAll else { return }
+    let snapshot = DirectorySnapshot(
+      try await context.directory(), settings: DirectorySettings(context.configuration.directory))
+    switch snapshot.resolve(target) {
+    case .deliverable, .relayDomain, .unknownDomain: return
+    case .unknownUser, .disabled, .loop, .tooManyTargets:
+      try await context.warn("warning: \(target.wire) can't take mail now: mail for unknown names of \(domain.name) is refused")
+    }
+  }
+
   /// A domain's name in A-labels, lower case.
   static func name(_ text: String) throws(AdminFailure) -> String {
     var text = text

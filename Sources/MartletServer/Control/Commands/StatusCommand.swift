@@ -36,6 +36,12 @@ public struct ShowStatus: AdminCommand {
         table.add(listener.protocol, listener.address, "\(listener.open)", "\(listener.accepted)", "\(listener.refused)")
       }
       try await context.say(table, orElse: "no listeners")
+      if server.shedSessions > 0 || server.refusedConnections > 0 {
+        try await context.say("\(server.shedSessions) idle sessions shed, \(server.refusedConnections) connections refused")
+      }
+      if server.droppedNotes > 0 {
+        try await context.say("\(server.droppedNotes) refusals are missing in the trace: too many at once")
+      }
     } else {
       try await context.say("not running")
     }

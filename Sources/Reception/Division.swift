@@ -1,0 +1,57 @@
+import InternetMessage
+import MailModel
+import Outside
+
+/// Where the copies of a message go: each mailbox and each address once, however many recipients lead to them. Pure.
+struct Division {
+  /// Into mailboxes here; the first recipient that leads to an account decides the address it is traced under.
+  private(set) var deliveries: [LocalDelivery] = []
+  private(set) var queued: [QueuedRecipient] = []
+  /// Members whose mailbox is full, among those queued.
+  private(set) var postponed: [EmailAddress] = []
+
+  private let due: Timestamp
+  private var seenAccounts: Set<AccountID> = []
+  private var seenRemote: Set<EmailAddress> = []
+  private var seenHere: Set<String> = []
+
+  /// - Parameters:
+  ///   - full: accounts that can't take it: their copies wait in the queue.
+  ///   - due: when what is queued may leave.
+  init(of recipients: [JudgedRecipient], full: Set<AccountID> = [], due: Timestamp) {
+    self.due = due
+    for judged in recipients {
+      for target in judged.local where seenAccounts.insert(target.account).inserted {
+        if full.contains(target.account) {
+          postponed.append(target.address)
+          queued.append(.atHome(target.address, Self.notification(of: judged, for: target.address), due: due))
+        } else {
+          deliveries.append(
+            LocalDelivery(account: target.account, recipient: target.address, notification: judged.recipient.notification))
+        }
+      }
+      for address in judged.remote { queue(address, of: judged) }
+      // They can't take mail now; that the sender hears of it is the queue's care, as for every other failure.
+      for address in judged.undeliverable where seenHere.insert(address.lookupKey).inserted {
+        queued.append(.atHome(address, Self.notification(of: judged, for: address), due: due))
+      }
+    }
+  }
+
+  /// The local part is the other host's: only the domain compares without case and as A-labels (RFC 5321, 2.4).
+  private mutating func queue(_ address: EmailAddress, of judged: JudgedRecipient) {
+    let ascii = address.asciiDomain ?? address.domain
+    guard seenRemote.insert(EmailAddress(localPart: address.localPart, domain: ascii)).inserted else { return }
+    queued.append(
+      QueuedRecipient(address: address, notification: Self.notification(of: judged, for: address), destination: ascii, due: due))
+  }
+
+  /// What an alias leads to keeps the sender's wishes, and who was meant first (RFC 3461, 5.2.7.1).
+  private static func notification(of judged: JudgedRecipient, for address: EmailAddress) -> NotificationRequest {
+    var request = judged.recipient.notification
+    if request.originalRecipient == nil, address != judged.recipient.address {
+      request.originalRecipient = "rfc822;\(judged.recipient.address)"
+    }
+    return request
+  }
+}
