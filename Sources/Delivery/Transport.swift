@@ -12,6 +12,8 @@ final class Transport: @unchecked Sendable {
   /// What the worker has to do something about.
   enum Event {
     case ready
+    /// The next transaction may be started behind the end of the one under way.
+    case mayStart
     case completed(SMTPTransactionResult)
     case sendBody(id: UInt64, SMTPBodyFraming)
     case ended(SMTPClientFailure?)
@@ -63,7 +65,10 @@ final class Transport: @unchecked Sendable {
   func advance() async -> Event {
     while true {
       switch client.step(into: &connection.output) {
-      case .receive(let stage): await receive(stage)
+      case .receive(let stage):
+        let couldStart = client.canStart
+        await receive(stage)
+        if !couldStart, client.isBusy, client.canStart { return .mayStart }
       case .startTLS: await startTLS()
       case .sendBody(let id, let framing): return .sendBody(id: id, framing)
       case .completed(let result):

@@ -62,6 +62,8 @@ final class Worker: @unchecked Sendable {
       switch await transport.advance() {
       case .sendBody(let id, let framing): await sendBody(id, framing, transport)
       case .completed(let result): completed(result, transport)
+      // If there is none, the replies are waited for.
+      case .mayStart: continue
       case .ready:
         let isDone = transport.client.isExhausted || isRetiring(transport)
         let mayStay = isDone ? false : await rest(transport)
