@@ -95,7 +95,9 @@ final class StoreParts: @unchecked Sendable {
 
   /// The highest id that a message or a trace has.
   private static func highestID(in database: Database) throws -> QueueID {
-    let ids = try database.first("SELECT max((SELECT ifnull(max(id), 0) FROM messages), (SELECT ifnull(max(id), 0) FROM trace))", []) {
+    let ids = try database.first(
+      "SELECT max((SELECT ifnull(max(id), 0) FROM messages), (SELECT ifnull(max(id), 0) FROM trace))", []
+    ) {
       $0.int(0)
     }
     return QueueID(rawValue: UInt64(clamping: ids ?? 0))

@@ -195,10 +195,11 @@ private struct StrictRun {
       failing = failing &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       return failing >> 61 == 0
     }
-    client = ClientTalk(
-      offering: ["PIPELINING"] + (chunks ? ["CHUNKING"] : []),
-      settings: SMTPClientSettings(hostname: "client.test", dialect: lmtp ? .lmtp : .smtp, tls: .none)
-    ).client
+    client =
+      ClientTalk(
+        offering: ["PIPELINING"] + (chunks ? ["CHUNKING"] : []),
+        settings: SMTPClientSettings(hostname: "client.test", dialect: lmtp ? .lmtp : .smtp, tls: .none)
+      ).client
     for id in 1...12 as ClosedRange<UInt64> {
       let names = (0...choose(3)).map { "\(choose(2) == 0 ? "no" : "yes")\(id)-\($0)@s.test" }
       waiting.append(
@@ -267,7 +268,9 @@ private struct StrictRun {
         let count = copies.reduce(0) { $0 + $1.recipients.count { $0 == address } }
         if count != (result.isAccepted ? 1 : 0) { return "\(address) has \(count) copies after \(result)" }
       }
-      if copies.contains(where: { $0.sender != "s\(transaction.id)@client.test" }) { return "\(transaction.id) under another's name" }
+      if copies.contains(where: { $0.sender != "s\(transaction.id)@client.test" }) {
+        return "\(transaction.id) under another's name"
+      }
     }
     return nil
   }
