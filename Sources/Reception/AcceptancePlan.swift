@@ -20,7 +20,7 @@ struct AcceptancePlan {
       onlyRecipient: message.recipients.count == 1 ? message.recipients.first?.address : nil, time: time)
     return Acceptance(
       id: id, received: time, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
-      deliveries: deliveries(), recipients: queued(), trace: trace())
+      deliveries: deliveries(), recipients: queued(), confirmations: confirmations(), trace: trace())
   }
 
   /// One copy an account, however many recipients lead to it; the first decides the address it is traced under.
@@ -34,6 +34,17 @@ struct AcceptancePlan {
       }
     }
     return result
+  }
+
+  /// One a recipient that has copies here, whatever account they went to, and that asked for it (RFC 3461, 4.1). Nobody is told of
+  /// what came from the null path (RFC 3461, 5.2.3).
+  private func confirmations() -> [QueuedRecipient] {
+    guard message.sender.envelope.reversePath != nil else { return [] }
+    return recipients.filter { !$0.local.isEmpty && $0.recipient.notification.notify.contains(.success) }.map { judged in
+      QueuedRecipient(
+        address: judged.recipient.address, notification: judged.recipient.notification, destination: QueuedRecipient.confirmation,
+        due: time)
+    }
   }
 
   private func queued() -> [QueuedRecipient] {

@@ -56,6 +56,9 @@ extension Reception {
     let refused = judged.indices.filter { index in
       judged[index].remote.isEmpty && !judged[index].local.contains { left.contains($0.account) }
     }
+    for index in refused {
+      reduced.confirmations.removeAll { $0.address == judged[index].recipient.address }
+    }
     return (reduced, refused)
   }
 }

@@ -36,15 +36,43 @@ public struct LocalHost: NotificationSink, LocalDestination {
 
   /// Stores a notification for whoever it is for: a mailbox here or the queue. One for nobody (a sender that never existed) is kept in
   /// the trace only, since telling anybody else would be backscatter.
-  public func accept(_ notification: ComposedNotification) async throws(StoreError) -> QueueID {
-    let acceptance = reception.acceptance(
+  ///
+  /// It may put a mailbox over its quota a little (`Reception.notificationGrace`); beyond that it is discarded there.
+  public func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification {
+    var acceptance = reception.acceptance(
       of: notification.recipient, id: notification.id, subject: notification.subject, stage: notification.stage.rawValue,
       due: notification.notBefore,
       envelope: notification.envelope, observed: observe(notification.bytes))
     guard !acceptance.deliveries.isEmpty || !acceptance.recipients.isEmpty else {
-      store.note(notification.id, acceptance.trace)
-      return notification.id
+      return discard(notification, acceptance, because: "a notification for nobody")
     }
+    while true {
+      do throws(StoreError) {
+        return StoredNotification(id: try await accept(notification, acceptance))
+      } catch {
+        // Trying again helps nobody: the mailbox is as full then.
+        guard case .overQuota(let account) = error else { throw error }
+        let count = acceptance.deliveries.count
+        acceptance.deliveries.removeAll { $0.account == account }
+        guard acceptance.deliveries.count < count else { throw error }
+        let reason = TraceEvent.Detail("reason", "the mailbox is full")
+        acceptance.trace.append(
+          TraceEvent(time: clock.now(), kind: .discarded, recipient: notification.recipient.description, detail: [reason]))
+        guard !acceptance.deliveries.isEmpty || !acceptance.recipients.isEmpty else {
+          return discard(notification, acceptance, because: "the mailbox is full")
+        }
+      }
+    }
+  }
+
+  private func discard(
+    _ notification: ComposedNotification, _ acceptance: Acceptance, because reason: String
+  ) -> StoredNotification {
+    store.note(notification.id, acceptance.trace)
+    return StoredNotification(id: notification.id, discarded: reason)
+  }
+
+  private func accept(_ notification: ComposedNotification, _ acceptance: Acceptance) async throws(StoreError) -> QueueID {
     let spool = store.makeSpool()
     do throws(StoreError) {
       try await spool.append(ByteBuffer(bytes: notification.bytes))

@@ -59,6 +59,16 @@ public final class Server: Sendable {
   /// Looks at the queue now: recipients may have become due.
   func wakeQueue() { loops.all[0].loop.execute { [scheduler] in scheduler.queueChanged() } }
 
+  /// Takes recipients out of delivery's hands that only wait there; how many.
+  func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
+    let count = Mutex(0)
+    await loops.all[0].start { [scheduler] in
+      let withdrawn = await scheduler.withdraw(recipients)
+      count.withLock { $0 = withdrawn }
+    }.value
+    return count.withLock { $0 }
+  }
+
   /// The configuration it runs by.
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
