@@ -152,6 +152,7 @@ extension Configuration {
     if delivery.sourceAddresses.count(where: \.isIPv4) > 1 || delivery.sourceAddresses.count(where: { !$0.isIPv4 }) > 1 {
       section.problem("source-addresses", "expected at most one IPv4 and one IPv6 address")
     }
+    delivery.allowsInternalAddresses = section.boolean("internal-addresses", default: delivery.allowsInternalAddresses)
     section.finish()
     return delivery
   }

@@ -105,7 +105,8 @@ extension Configuration {
 
   /// `[delivery]`: how mail leaves.
   public struct Delivery: Hashable, Sendable {
-    /// `concurrency`: transactions with other hosts at one time. 1 to 10,000, default 200.
+    /// `concurrency`: connections to other hosts at one time, in all, those that are being made too. 1 to 10,000, default 2,000. A
+    /// quarter is kept for hosts that take mail, and a quarter for those that have not shown it yet.
     public var concurrency: Int
     /// `connections-per-destination`: connections to one destination at one time. 1 to 1,000, default 20.
     public var connectionsPerDestination: Int
@@ -122,11 +123,15 @@ extension Configuration {
     public var tlsFailureMemory: Duration
     /// `source-addresses`: local addresses to connect from, at most one IPv4 and one IPv6. Default empty: the system chooses.
     public var sourceAddresses: [IPAddress]
+    /// `internal-addresses`: whether the DNS may lead to addresses that are not of the public internet (loopback, private, link-local).
+    /// Routes always may. Default false.
+    public var allowsInternalAddresses: Bool
 
     public init(
-      concurrency: Int = 200, connectionsPerDestination: Int = 20, recipientsPerTransaction: Int = 100,
+      concurrency: Int = 2_000, connectionsPerDestination: Int = 20, recipientsPerTransaction: Int = 100,
       messagesPerConnection: Int = 100, connectTimeout: Duration = .seconds(30), idleTimeout: Duration = .seconds(5),
-      tlsFailureMemory: Duration = .seconds(3_600), sourceAddresses: [IPAddress] = []
+      tlsFailureMemory: Duration = .seconds(3_600), sourceAddresses: [IPAddress] = [],
+      allowsInternalAddresses: Bool = false
     ) {
       self.concurrency = concurrency
       self.connectionsPerDestination = connectionsPerDestination
@@ -136,6 +141,7 @@ extension Configuration {
       self.idleTimeout = idleTimeout
       self.tlsFailureMemory = tlsFailureMemory
       self.sourceAddresses = sourceAddresses
+      self.allowsInternalAddresses = allowsInternalAddresses
     }
   }
 

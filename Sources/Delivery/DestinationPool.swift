@@ -7,18 +7,20 @@ import Routing
 /// answer. After some failures in a row the circuit opens: what waits goes back to the queue with the reason, nothing is tried
 /// until a pause is over, then one connection is the probe.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class DestinationPool: @unchecked Sendable {
   let key: String
   /// The newest route to these hosts.
   var route: Route
-  let limits: DeliveryLimits
-  let times: DeliveryTimes
+  private(set) var limits: DeliveryLimits
+  private(set) var times: DeliveryTimes
 
   private(set) var workers = 0
   /// Those before `head` have been taken (and are nil).
   private var queue: [Job?] = []
   private var head = 0
+  /// Jobs whose connection is being made.
+  private(set) var starting: [Job] = []
   /// Workers that wait for a job on an open connection, the last used last.
   private var idle: [Worker] = []
   private var window: Int
@@ -50,6 +52,9 @@ final class DestinationPool: @unchecked Sendable {
     self.pause = times.circuit
     self.lastUsed = now
   }
+
+  /// Takes other limits, for the connections and failures to come.
+  func update(_ limits: DeliveryLimits, _ times: DeliveryTimes) { (self.limits, self.times) = (limits, times) }
 
   var count: Int { queue.count - head }
   var idleCount: Int { idle.count }
@@ -89,6 +94,18 @@ final class DestinationPool: @unchecked Sendable {
     }
     return job
   }
+
+  /// Lets `take` take recipients out of the jobs that wait; those that have none left, which wait no more.
+  func withdraw(where take: (Job) -> Void) -> [Job] {
+    let waiting = queue[head...].compactMap { $0 }
+    for job in waiting { take(job) }
+    queue = waiting.filter { !$0.entries.isEmpty }
+    head = 0
+    return waiting.filter(\.entries.isEmpty)
+  }
+
+  func connects(for job: Job) { starting.append(job) }
+  func connected(for job: Job) { starting.removeAll { $0 === job } }
 
   func takeAll() -> [Job] {
     let all = queue[head...].compactMap { $0 }

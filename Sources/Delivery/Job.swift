@@ -6,7 +6,7 @@ import SMTP
 
 /// A queued message while any of its recipients is in memory, shared by its jobs.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class MessageInHand: @unchecked Sendable {
   let message: QueuedMessage
   /// The whole message if it is still in memory.
@@ -42,7 +42,7 @@ final class MessageInHand: @unchecked Sendable {
 
 /// Recipients of one message that go to one destination together.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class Job: @unchecked Sendable {
   let id: UInt64
   let hand: MessageInHand
@@ -52,6 +52,8 @@ final class Job: @unchecked Sendable {
   var entries: [QueueEntry]
   /// The body re-encoded to 7-bit, for a host that takes no other.
   var sevenBit: ByteBuffer?
+  /// Octets it takes of `DeliveryLimits.conversionMemory`.
+  var conversionOctets = 0
   /// Why it could not be re-encoded just now: the transaction begins, and fails for a while at its body.
   var unreadable: StoreError?
   /// What it is in the trace: `route ...`, `mx`.

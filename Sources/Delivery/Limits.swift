@@ -1,12 +1,10 @@
 /// Bounds of delivery. Counts unless said otherwise.
 public struct DeliveryLimits: Hashable, Sendable {
-  /// Connections to destinations that have taken mail and not failed since, in all. More wait. Default 200.
-  public var connections = 200
+  /// Connections to other hosts in all, those that are being made too. More wait. Default 2,000.
+  public var connections = 2_000
 
-  /// Connections, most of them being made, to destinations that have not shown that they take mail, in all. Default 2,000.
-  public var unprovenConnections = 2_000
-
-  /// Of those, how many may belong to destinations that failed last, in percent. Default 50.
+  /// Of the three quarters that destinations may have which have not shown that they take mail, how much may belong to those that
+  /// failed last, in percent. Default 50.
   public var suspectShare = 50
 
   /// Connections to one group of hosts. Default 20.
@@ -35,6 +33,10 @@ public struct DeliveryLimits: Hashable, Sendable {
 
   /// Octets of a message that is re-encoded for a host that takes 7-bit only; larger ones are returned: 554 5.6.3. Default 16 MiB.
   public var convertedMessage = 16 * 1_048_576
+
+  /// Octets of all messages that are re-encoded at one time, each of which is in memory up to four times meanwhile; others wait.
+  /// Default 32 MiB.
+  public var conversionMemory = 32 * 1_048_576
 
   /// Recipients leased by one claim. Default 500.
   public var claim = 500

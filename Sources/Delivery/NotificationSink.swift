@@ -6,11 +6,23 @@ import Outside
 /// Takes notifications (and nothing else) into the store, as if a client had sent them: the recipient is resolved like any other
 /// and gets a mailbox entry or a queue entry.
 public protocol NotificationSink: Sendable {
-  /// Stores `notification` durably; the id it got. Throws when the store can't: the caller tries again later.
-  func accept(_ notification: ComposedNotification) async throws(StoreError) -> QueueID
+  /// Stores `notification` durably, or decides that nobody gets it. Throws when the store can't: the caller tries again later.
+  func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification
 
   /// Where a double bounce goes: the postmaster of this host.
   var postmaster: EmailAddress { get }
+}
+
+/// What became of a notification.
+public struct StoredNotification: Hashable, Sendable {
+  public var id: QueueID
+  /// Why nobody gets it; it is in the trace only.
+  public var discarded: String?
+
+  public init(id: QueueID, discarded: String? = nil) {
+    self.id = id
+    self.discarded = discarded
+  }
 }
 
 /// A notification ready to be stored. Its reverse-path is null (RFC 3461, 6.1), so it is never answered by another.

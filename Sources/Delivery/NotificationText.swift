@@ -14,11 +14,19 @@ struct NotificationText {
     var status: String
     /// One line for people: who said what.
     var explanation: String
-    /// The remote's exact reply.
-    var diagnostic: String?
+    var diagnostic: Diagnostic?
+    /// A domain name, or an address as text.
     var remoteHost: String?
     /// When it is tried again, for a delay.
     var next: Timestamp?
+  }
+
+  /// RFC 3464, 2.3.6.
+  enum Diagnostic: Hashable, Sendable {
+    /// The remote's exact reply.
+    case smtp(String)
+    /// What we say ourselves, which is no reply of SMTP.
+    case own(String)
   }
 
   var stage: ComposedNotification.Stage
@@ -39,9 +47,15 @@ struct NotificationText {
   /// It tells of a notification that could not be delivered.
   var isDoubleBounce: Bool
 
-  /// A header beyond ASCII: the parts of RFC 6533, sent with SMTPUTF8. The report itself is always said in ASCII, which every
-  /// program that reads reports understands.
-  var isInternational: Bool { to.needsUTF8 || !headerOf(original).allSatisfy { $0 < 0x80 } }
+  /// A header in UTF-8 (RFC 6532): the parts of RFC 6533, sent with SMTPUTF8. The report itself is always said in ASCII, which every
+  /// program that reads reports understands. A header in another charset is returned as it is, in a part of 8 bits.
+  var isInternational: Bool {
+    let header = headerOf(original)
+    guard !header.allSatisfy({ $0 < 0x80 }) else { return to.needsUTF8 }
+    var scan = UTF8Scan()
+    scan.take(header)
+    return scan.isValid
+  }
 
   var hasEightBit: Bool { isInternational || !original.allSatisfy { $0 < 0x80 } || !human.utf8.allSatisfy { $0 < 0x80 } }
 
@@ -77,7 +91,8 @@ struct NotificationText {
     if content.contains(where: { $0 >= 0x80 }) { result += Array("Content-Transfer-Encoding: 8bit\r\n".utf8) }
     result += Array("\r\n".utf8)
     result += content
-    if !content.suffix(2).elementsEqual([0x0D, 0x0A]) { result += Array("\r\n".utf8) }
+    // RFC 2046, 5.1.1: the line end before a boundary belongs to the boundary, not to the part.
+    result += Array("\r\n".utf8)
   }
 
   private func headerOf(_ message: [UInt8]) -> [UInt8] {
@@ -163,12 +178,23 @@ struct NotificationText {
       fields.add("Final-Recipient", "\(type); \(Self.unitext(recipient.address.wire))")
       fields.add("Action", stage.rawValue)
       fields.add("Status", recipient.status)
-      if let host = recipient.remoteHost { fields.add("Remote-MTA", "dns; \(host)") }
-      if let diagnostic = recipient.diagnostic { fields.add("Diagnostic-Code", "smtp; \(Self.ascii(diagnostic))") }
+      if let host = recipient.remoteHost.flatMap(Self.nameOfHost) { fields.add("Remote-MTA", "dns; \(host)") }
+      switch recipient.diagnostic {
+      case .smtp(let reply): fields.add("Diagnostic-Code", "smtp; \(Self.ascii(reply))")
+      case .own(let reason): fields.add("Diagnostic-Code", "x-martlet; \(Self.ascii(reason))")
+      case nil: break
+      }
       fields.add("Last-Attempt-Date", RFC5322Date.text(date))
       if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", RFC5322Date.text(retryUntil)) }
     }
     return fields.bytes
+  }
+
+  /// A host as RFC 3464, 2.1.2 names it: a domain name, or an address literal (RFC 5321, 4.1.3). A socket's path is neither.
+  private static func nameOfHost(_ host: String) -> String? {
+    guard host.utf8.first != 0x2F else { return nil }
+    guard let address = IPAddress(host) else { return ascii(host) }
+    return address.isIPv4 ? "[\(address)]" : "[IPv6:\(address)]"
   }
 
   /// ASCII as it is, everything else as `\x{HEX}` (RFC 6533, 3, utf-8-addr-unitext in its 7-bit form).

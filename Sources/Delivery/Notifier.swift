@@ -6,18 +6,26 @@ import Outside
 
 /// Tells senders what became of their messages, and only then lets go of the recipients concerned.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class Notifier: @unchecked Sendable {
   private let services: DeliveryServices
-  private let hostname: String
-  private let limits: DeliveryLimits
+  private var hostname: String
+  private var limits: DeliveryLimits
   private var pace: NotificationPace
+  /// Recipients whose sender is to be told once the store takes notifications again.
+  private(set) var waiting = 0
 
   init(services: DeliveryServices, hostname: String, limits: DeliveryLimits) {
     self.services = services
     self.hostname = hostname
     self.limits = limits
     self.pace = NotificationPace(perHour: limits.notificationsPerHour, domains: limits.destinations)
+  }
+
+  /// Takes another name and other limits, for the notifications to come.
+  func update(_ settings: DeliverySettings) {
+    hostname = settings.hostname
+    limits = settings.limits
   }
 
   /// Sends what was gathered for a message's sender, one notification a stage, and records the outcomes that waited for it.
@@ -50,33 +58,27 @@ final class Notifier: @unchecked Sendable {
       let wanting = part.filter { $0.entry.notification.notify.isEmpty || $0.entry.notification.notify.contains(.failure) }
       var notified: [TraceEvent] = []
       var reason: String?
-      let now = services.clock.now()
-      do throws(StoreError) {
-        if let sender = message.envelope.reversePath {
-          if wanting.isEmpty {
-            reason = "no notification wanted (NOTIFY)"
-          } else {
-            notified = try await accept(.failed, wanting, hand, to: sender)
-          }
-        } else if Self.isForPostmaster(part, message) {
-          notified = try await accept(.failed, part, hand, to: services.sink.postmaster, isDoubleBounce: true)
+      if let sender = message.envelope.reversePath {
+        if wanting.isEmpty {
+          reason = "no notification wanted (NOTIFY)"
         } else {
-          // RFC 5321, 4.5.5: nobody is told of what came from the null path.
-          reason = "null reverse-path"
+          let told = await surely(part.count, hand, scheduler) { () async throws(StoreError) in
+            try await self.accept(.failed, wanting, hand, to: sender)
+          }
+          guard let told else { continue }
+          notified = told
         }
-      } catch {
-        // Not told, so not over: tried again, though the host may be asked once more.
-        let next = now.advanced(by: .seconds(60))
-        for told in part {
-          records.append(
-            OutcomeRecord(
-              entry: told.entry.id, message: message.id,
-              outcome: .transient(reason: "\(told.problem?.text ?? ""); the notification can't be stored: \(error)", next: next),
-              trace: told.trace))
+      } else if Self.isForPostmaster(part, message) {
+        let told = await surely(part.count, hand, scheduler) { () async throws(StoreError) in
+          try await self.accept(.failed, part, hand, to: self.services.sink.postmaster, isDoubleBounce: true)
         }
-        scheduler.wake(at: next)
-        continue
+        guard let told else { continue }
+        notified = told
+      } else {
+        // RFC 5321, 4.5.5: nobody is told of what came from the null path.
+        reason = "null reverse-path"
       }
+      let now = services.clock.now()
       for told in part { records.append(bounced(told, notified: notified, because: reason, now: now)) }
     }
     await recordSurely(records, scheduler)
@@ -90,6 +92,34 @@ final class Notifier: @unchecked Sendable {
     return failed.contains {
       $0.entry.destination == Scheduler.localDestination && !$0.entry.notification.notify.contains(.never)
     }
+  }
+
+  /// What `make` gives once the store takes it. The recipients stay in hand meanwhile, so that no host is asked again only because the
+  /// store is at fault. Nil: the server is stopping; they are due again at the next start.
+  private func surely(
+    _ count: Int, _ hand: MessageInHand, _ scheduler: Scheduler,
+    _ make: () async throws(StoreError) -> [TraceEvent]
+  ) async -> [TraceEvent]? {
+    var pause = Duration.seconds(5)
+    var isWaiting = false
+    defer { if isWaiting { waiting -= count } }
+    while !scheduler.isStopping {
+      do throws(StoreError) {
+        return try await make()
+      } catch {
+        if !isWaiting {
+          isWaiting = true
+          waiting += count
+          // What waits for long holds no body in memory.
+          hand.bytes = nil
+          let reason = TraceEvent.Detail("reason", "the notification can't be stored yet: \(error)")
+          services.store.note(hand.message.id, [TraceEvent(time: services.clock.now(), kind: .deferred, detail: [reason])])
+        }
+      }
+      await services.sleeper.sleep(until: services.clock.monotonic().advanced(by: pause))
+      pause = min(pause * 2, .seconds(60))
+    }
+    return nil
   }
 
   private func bounced(_ told: MessageInHand.Told, notified: [TraceEvent], because reason: String?, now: Timestamp) -> OutcomeRecord
@@ -136,16 +166,23 @@ final class Notifier: @unchecked Sendable {
   private func tellSuccesses(
     _ succeeded: [MessageInHand.Told], _ stage: ComposedNotification.Stage, _ hand: MessageInHand, _ scheduler: Scheduler
   ) async {
-    guard let sender = hand.message.envelope.reversePath else { return }
-    // The message is gone already; a store that fails gets a few chances.
-    for _ in 0..<3 {
-      do throws(StoreError) {
-        let notified = try await accept(stage, succeeded, hand, to: sender)
-        return services.store.note(hand.message.id, notified)
-      } catch {
-        await services.sleeper.sleep(until: services.clock.monotonic().advanced(by: .seconds(5)))
+    var notified: [TraceEvent] = []
+    if let sender = hand.message.envelope.reversePath {
+      let told = await surely(succeeded.count, hand, scheduler) { () async throws(StoreError) in
+        try await self.accept(stage, succeeded, hand, to: sender)
       }
+      guard let told else { return }
+      notified = told
     }
+    let owed = succeeded.filter { $0.entry.destination == Scheduler.confirmationDestination }
+    guard let first = owed.first else { return services.store.note(hand.message.id, notified) }
+    // The queue let nobody forget them; now it may.
+    await recordSurely(
+      owed.map { told in
+        OutcomeRecord(
+          entry: told.entry.id, message: told.entry.message, outcome: .delivered(reply: "250 2.0.0 Confirmed to the sender"),
+          trace: told.entry.id == first.entry.id ? notified : [])
+      }, scheduler)
   }
 
   // MARK: Making one
@@ -171,7 +208,14 @@ final class Notifier: @unchecked Sendable {
       isInternationalized: text.isInternational, bodyType: text.hasEightBit ? .eightBitMIME : .sevenBit)
     notification.isForPostmaster = isDoubleBounce
     let stored = try await services.sink.accept(notification)
-    let detail: [TraceEvent.Detail] = [.init("id", "\(stored)"), .init("to", sender.wire), .init("stage", stage.rawValue)]
+    if let reason = stored.discarded {
+      let detail: [TraceEvent.Detail] = [
+        .init("notification-id", "\(stored.id)"), .init("notification-to", sender.wire), .init("stage", stage.rawValue),
+        .init("discarded", reason),
+      ]
+      return [TraceEvent(time: now, kind: .discarded, detail: detail)]
+    }
+    let detail: [TraceEvent.Detail] = [.init("id", "\(stored.id)"), .init("to", sender.wire), .init("stage", stage.rawValue)]
     return [TraceEvent(time: now, kind: .notified, detail: detail)]
   }
 
@@ -185,7 +229,11 @@ final class Notifier: @unchecked Sendable {
     return NotificationText.Recipient(
       address: told.entry.address, originalRecipient: told.entry.notification.originalRecipient, status: status,
       explanation: told.problem?.text ?? told.reply.map { "\(told.host ?? "The next host") said: \($0)" } ?? "Into the mailbox.",
-      diagnostic: told.problem.map { $0.reply.map { "\($0)" } ?? $0.reason } ?? told.reply, remoteHost: told.host, next: told.next)
+      diagnostic: told.problem == nil
+        ? told.reply.map { .smtp($0) }
+        : told.problem.map { problem in
+          problem.reply.map { .smtp("\($0)") } ?? .own(problem.reason)
+        }, remoteHost: told.host, next: told.next)
   }
 
   /// The message, or its header alone if it is too large or can't stand in a report.

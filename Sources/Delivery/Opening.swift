@@ -108,7 +108,7 @@ struct Opening {
         return .handshakeFailed(problem)
       }
       return .failed(problem)
-    case .completed, .sendBody:
+    case .completed, .sendBody, .mayStart:
       connection.abort()
       return .failed(DeliveryProblem("451 4.3.5 The conversation began with a message"))
     }

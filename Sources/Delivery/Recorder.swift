@@ -3,7 +3,7 @@ import MailStore
 
 /// Gathers outcomes and hands them to the store together, lazily: they ride in its next group.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class Recorder: @unchecked Sendable {
   /// Outcomes kept while the store fails; beyond, the oldest are forgotten: their recipients are tried again when the lease ends.
   static let limit = 100_000

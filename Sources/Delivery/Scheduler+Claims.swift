@@ -1,3 +1,4 @@
+import Bytes
 import MailModel
 import MailStore
 import Outside
@@ -27,7 +28,7 @@ extension Scheduler {
     await recorder.flush()
     var failedToClaim = false
     while !isStopping {
-      guard jobs < settings.limits.jobs else {
+      guard jobs.addedClamped(notifier.waiting) < settings.limits.jobs else {
         // The end of a worker claims on.
         claimsAgain = true
         return wake(after: .seconds(1))

@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailStore
 import NIOCore
@@ -12,6 +13,17 @@ extension Scheduler {
     let whole = try await wholeMessage(job, size: size)
     guard let converted = try? SevenBitDowngrade.convert(whole) else { return nil }
     return ByteBuffer(bytes: converted)
+  }
+
+  /// Whether there is room in memory to re-encode the job's message now; it is taken until the job is over. The first always has it.
+  func takesRoomToConvert(_ job: Job) -> Bool {
+    let size = job.message.size
+    // What is too large is refused, and needs none.
+    guard job.conversionOctets == 0, size <= settings.limits.convertedMessage else { return true }
+    guard conversionOctets == 0 || conversionOctets.addedClamped(size) <= settings.limits.conversionMemory else { return false }
+    job.conversionOctets = size
+    conversionOctets += size
+    return true
   }
 
   private func wholeMessage(_ job: Job, size: Int) async throws(StoreError) -> [UInt8] {

@@ -158,15 +158,17 @@ extension Scheduler {
 
   /// Counts a failure; when the circuit opens, what waits goes back with the reason.
   func connectionFailed(_ pool: DestinationPool, _ problem: DeliveryProblem) {
-    guard pool.failed(problem, at: services.clock.monotonic()) else { return }
+    guard !isStopping, pool.failed(problem, at: services.clock.monotonic()) else { return }
     for job in pool.takeAll() { postpone(job, problem, isSkipped: true) }
   }
 
   /// A job is over; the last of a message's jobs tells its sender what there is to tell.
-  private func over(_ job: Job) {
+  func over(_ job: Job) {
     let hand = job.hand
     hand.jobs -= 1
     jobs -= 1
+    conversionOctets -= job.conversionOctets
+    job.conversionOctets = 0
     if hand.jobs == 0 {
       bodyOctets -= hand.bytes?.readableBytes ?? 0
       if hand.hasNews { notifier.tell(hand, self) }
@@ -185,6 +187,12 @@ extension Scheduler {
     if seconds >= 86_400, seconds % 86_400 == 0 { return seconds == 86_400 ? "a day" : "\(seconds / 86_400) days" }
     if seconds >= 3_600 { return "\(seconds / 3_600) hours" }
     return seconds >= 60 ? "\(seconds / 60) minutes" : "\(seconds) seconds"
+  }
+
+  /// Its recipients have their copies; what is left is to say so.
+  func confirm(_ job: Job) {
+    for entry in job.entries { job.hand.succeeded.append(.init(entry: entry, stage: .delivered, trace: [])) }
+    over(job)
   }
 
   // MARK: Local delivery

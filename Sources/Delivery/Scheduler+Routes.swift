@@ -10,6 +10,7 @@ extension Scheduler {
       services.spawn { [self] in await deliverLocally(job) }
       return
     }
+    if job.group == Self.confirmationDestination { return confirm(job) }
     let now = services.clock.monotonic()
     if let decision = routes.decision(for: job.group, at: now) { return follow(decision, job, isFresh: isFresh) }
     if unrouted[job.group] != nil {
@@ -121,19 +122,18 @@ extension Scheduler {
     beginWorker(pool)
   }
 
-  /// Destinations that take mail and those that have not shown it draw on separate stocks, so that neither waits for the other.
+  /// All connections share one stock. Of it a quarter is kept for destinations that take mail, and a quarter for those that have not
+  /// shown it, so that neither waits long for the other.
   private func mayConnect(_ pool: DestinationPool) -> Bool {
-    let limits = settings.limits
+    let limit = max(settings.limits.connections, 1)
+    guard connections.all < limit else { return false }
+    let unproven = connections.unknown + connections.suspect
+    let share = limit - limit / 4
     switch pool.standing {
-    case .proven: return connections.proven < max(limits.connections, 1)
-    case .unknown:
-      // When half are in use, each gets one.
-      let limit = max(limits.unprovenConnections, 1)
-      let used = connections.unknown + connections.suspect
-      return used < limit && (pool.workers == 0 || used * 2 < min(limit, max(limits.connections, 1)))
-    case .suspect:
-      let limit = max(limits.unprovenConnections, 1)
-      return connections.unknown + connections.suspect < limit && connections.suspect * 100 < limit * limits.suspectShare
+    case .proven: return connections.proven + max(unproven, limit / 4) < limit
+    // When a quarter are in use, each gets one.
+    case .unknown: return unproven < share && (pool.workers == 0 || unproven * 4 < share)
+    case .suspect: return unproven < share && connections.suspect * 100 < share * settings.limits.suspectShare
     }
   }
 
@@ -142,10 +142,12 @@ extension Scheduler {
     connections.add(1, standing)
     pool.workerBegan()
     let worker = Worker(pool: pool, scheduler: self, standing: standing)
+    workers[ObjectIdentifier(worker)] = worker
     services.spawn { await worker.run() }
   }
 
-  func workerEnded(_ pool: DestinationPool, _ standing: DestinationPool.Standing) {
+  func workerEnded(_ worker: Worker, _ pool: DestinationPool, _ standing: DestinationPool.Standing) {
+    workers[ObjectIdentifier(worker)] = nil
     connections.add(-1, standing)
     pool.workerEnded()
     serve(pool)

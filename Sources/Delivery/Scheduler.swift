@@ -21,6 +21,8 @@ public struct DeliveryServices: Sendable {
   public var tls: (any TLSContext)?
   /// Starts a task on the executor of the one loop that delivery runs on. Called from any thread.
   public var spawn: @Sendable (@escaping @Sendable () async -> Void) -> Void
+  /// Whether the caller is on that loop; checked in debug builds.
+  public var isOnLoop: @Sendable () -> Bool = { true }
 
   public init(
     store: any MailStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
@@ -79,11 +81,16 @@ public struct DeliverySettings: Sendable {
 
 /// Brings queued messages to their next hops.
 ///
-/// Everything but `submit`'s callers and `services.spawn` runs on the one loop that `spawn` starts tasks on; all state is confined
-/// to it, which makes `@unchecked Sendable` true. Call every method on that loop.
+/// All state is confined to one loop, which makes `@unchecked Sendable` true here and in everything it owns (pools, workers, jobs,
+/// transports, recorder, notifier, which nobody else has a reference to): `spawn` starts tasks on that loop only, a task that waits
+/// comes back to it, and who calls from elsewhere hops to it first (`SchedulerOutbound`, `Server`). `assertConfined` checks that at
+/// every way in.
 public final class Scheduler: @unchecked Sendable {
   /// The destination of recipients whose local delivery could not be decided before the reply.
   public static let localDestination = QueueEntry.localDestination
+
+  /// The destination of recipients who have their copy already: only their sender is to be told (NOTIFY=SUCCESS; RFC 3461, 4.1).
+  static let confirmationDestination = QueuedRecipient.confirmation
 
   let services: DeliveryServices
   private(set) var settings: DeliverySettings
@@ -97,6 +104,8 @@ public final class Scheduler: @unchecked Sendable {
   var poolOrder: [DestinationPool] = []
   /// Pools that wait for a connection to become free, oldest first.
   var waitingPools: [DestinationPool] = []
+  /// Those who hold the connections.
+  var workers: [ObjectIdentifier: Worker] = [:]
   /// Connections, by what was known of their pools when they began.
   var connections = ConnectionCounts()
   /// Workers that rest on an open connection, or are about to be woken.
@@ -108,6 +117,8 @@ public final class Scheduler: @unchecked Sendable {
   var inHand: Set<QueueRecipientID> = []
   var jobs = 0
   var bodyOctets = 0
+  /// Octets of messages that are re-encoded, as they came.
+  var conversionOctets = 0
   private var lastJob: UInt64 = 0
 
   var unreachable: HostMemory
@@ -137,11 +148,20 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   /// Begins to claim what is due. Call once.
-  public func start() { claim() }
+  public func start() {
+    assertConfined()
+    claim()
+  }
+
+  /// Every public method is called on the loop that `services.spawn` starts tasks on.
+  func assertConfined() { assert(services.isOnLoop(), "delivery is confined to its loop") }
 
   /// Takes other settings for everything that begins from now on; routes are asked for anew.
   public func update(_ settings: DeliverySettings) {
+    assertConfined()
     self.settings = settings
+    notifier.update(settings)
+    for pool in poolOrder { pool.update(settings.limits, settings.times) }
     routes.removeAll()
     queueChanged()
   }
@@ -149,26 +169,39 @@ public final class Scheduler: @unchecked Sendable {
   /// Ends: connections finish what they carry and quit, nothing new is begun, outcomes are handed to the store. What was leased
   /// and not tried is due again when the lease ends, or at the next start.
   ///
-  /// - Parameter deadline: when to return though connections are still open.
+  /// - Parameter deadline: when connections that are still open are cut; each such attempt is recorded as one that failed for a while.
   public func stop(until deadline: MonotonicInstant) async {
+    assertConfined()
     isStopping = true
     for pool in poolOrder { while pool.wakeIdle() {} }
     while connections.all > 0, services.clock.monotonic() < deadline {
       await services.sleeper.sleep(until: min(deadline, services.clock.monotonic().advanced(by: .milliseconds(100))))
     }
+    for worker in workers.values { worker.cut() }
+    let end = services.clock.monotonic().advanced(by: Self.cutting)
+    while connections.all > 0, services.clock.monotonic() < end {
+      await services.sleeper.sleep(until: services.clock.monotonic().advanced(by: .milliseconds(20)))
+    }
     await recorder.flush()
   }
+
+  /// What a connection that was cut has to tell the store, after the deadline. 500 ms.
+  private static let cutting = Duration.milliseconds(500)
 
   /// The queue was changed by a person (retry, release, reroute, flush ...): look at it now, and give every destination another
   /// chance.
   public func queueChanged() {
+    assertConfined()
     for pool in poolOrder { pool.reset() }
     unreachable = HostMemory(limit: settings.limits.destinations)
     claim()
   }
 
   /// The queue has new work, by the store's change feed.
-  public func newWork() { claim() }
+  public func newWork() {
+    assertConfined()
+    claim()
+  }
 
   /// Takes a message whose recipients are claimed already (`Receipt.queued`).
   ///
@@ -176,26 +209,8 @@ public final class Scheduler: @unchecked Sendable {
   ///
   /// - Parameter bytes: the whole message, prefix and body, if it is still in memory.
   public func submit(_ message: QueuedMessage, bytes: ByteBuffer?) {
+    assertConfined()
     take(message, bytes: bytes, isFresh: true)
-  }
-
-  /// Mailboxes here took copies before the reply; whose senders asked for it are told (NOTIFY=SUCCESS; RFC 3461, 4.1).
-  ///
-  /// - Parameter header: the beginning of the stored message, as far as its header if possible.
-  public func delivered(_ acceptance: Acceptance, header: ByteBuffer) {
-    let owed = acceptance.deliveries.filter { $0.notification.notify.contains(.success) }
-    guard !owed.isEmpty, acceptance.envelope.reversePath != nil else { return }
-    let message = QueuedMessage(
-      id: acceptance.id, received: acceptance.received, envelope: acceptance.envelope, census: acceptance.census,
-      body: BodyID(rawValue: 0), size: header.readableBytes, entries: [])
-    let hand = MessageInHand(message, bytes: header)
-    hand.succeeded = owed.map { delivery in
-      let entry = QueueEntry(
-        id: QueueRecipientID(rawValue: 0), message: acceptance.id, address: delivery.recipient, notification: delivery.notification,
-        destination: Self.localDestination, state: .claimed, attempts: 1, nextAttempt: acceptance.received)
-      return MessageInHand.Told(entry: entry, stage: .delivered, trace: [])
-    }
-    notifier.tell(hand, self)
   }
 
   func take(_ message: QueuedMessage, bytes: ByteBuffer?, isFresh: Bool) {
@@ -239,6 +254,7 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   private func group(of entry: QueueEntry) -> String {
+    if entry.destination == Self.confirmationDestination { return Self.confirmationDestination }
     if entry.destination == Self.localDestination || services.local?.isLocal(entry.destination) == true {
       return Self.localDestination
     }

@@ -7,11 +7,13 @@ import SMTP
 /// One connection to a host with its conversation: performs the steps of `SMTPClient`.
 ///
 /// Every wait has its deadline (RFC 5321, 4.5.3.2), and each transaction a total one, so that a host that drips bytes frees its
-/// place. Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// place. Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class Transport: @unchecked Sendable {
   /// What the worker has to do something about.
   enum Event {
     case ready
+    /// The next transaction may be started behind the end of the one under way.
+    case mayStart
     case completed(SMTPTransactionResult)
     case sendBody(id: UInt64, SMTPBodyFraming)
     case ended(SMTPClientFailure?)
@@ -33,6 +35,8 @@ final class Transport: @unchecked Sendable {
   /// What TLS came to, for the trace.
   private(set) var tlsResult = "none"
   private(set) var tlsFailed = false
+  /// Why a connection that breaks does.
+  private var loss = "connection closed by the host"
 
   init(
     connection: Connection, host: Route.Host, endpoint: Endpoint, settings: SMTPClientSettings, tls: TLSRequest?,
@@ -59,11 +63,20 @@ final class Transport: @unchecked Sendable {
 
   func quit() { client.quit() }
 
+  /// Ends the conversation where it is, by our own decision.
+  func cut() {
+    loss = "cut off here, since this server is stopping"
+    connection.abort()
+  }
+
   /// Speaks with the host until there is something for the worker to do.
   func advance() async -> Event {
     while true {
       switch client.step(into: &connection.output) {
-      case .receive(let stage): await receive(stage)
+      case .receive(let stage):
+        let couldStart = client.canStart
+        await receive(stage)
+        if !couldStart, client.isBusy, client.canStart { return .mayStart }
       case .startTLS: await startTLS()
       case .sendBody(let id, let framing): return .sendBody(id: id, framing)
       case .completed(let result):
@@ -97,7 +110,7 @@ final class Transport: @unchecked Sendable {
           if connection.input.readableBytes > 0, let reply = try parser.next(from: &connection.input) {
             return client.received(reply)
           }
-          return client.connectionLost("connection closed by the host")
+          return client.connectionLost(loss)
         case .deadline:
           guard clock.monotonic() >= deadline else { continue }
           return client.connectionLost("no answer in time")
@@ -145,7 +158,7 @@ final class Transport: @unchecked Sendable {
 
   private func hangUp() -> Bool {
     if let reply = (try? parser.next(from: &connection.input)) ?? nil { client.received(reply) }
-    client.connectionLost("connection closed by the host")
+    client.connectionLost(loss)
     return false
   }
 
@@ -231,7 +244,7 @@ final class Transport: @unchecked Sendable {
     if let reply = (try? parser.next(from: &connection.input)) ?? nil, reply.code >= 400 {
       client.bodyFailed("\(reply)", permanently: false)
     } else {
-      client.connectionLost(connection.isClosed ? "connection closed by the host" : "the message could not be sent in time")
+      client.connectionLost(connection.isClosed ? loss : "the message could not be sent in time")
     }
     return false
   }

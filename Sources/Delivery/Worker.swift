@@ -8,7 +8,7 @@ import SMTP
 
 /// One connection's worth of delivery: takes jobs of its pool, connects, and stays while there is work. One task each.
 ///
-/// Confined to the scheduler's loop, which makes `@unchecked Sendable` true.
+/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
 final class Worker: @unchecked Sendable {
   private let pool: DestinationPool
   private let scheduler: Scheduler
@@ -34,10 +34,15 @@ final class Worker: @unchecked Sendable {
 
   func run() async {
     while !mustQuit, !scheduler.isStopping, let job = pool.take() {
-      switch await Opening(pool: pool, scheduler: scheduler, job: job).run() {
+      pool.connects(for: job)
+      let opened = await Opening(pool: pool, scheduler: scheduler, job: job).run()
+      pool.connected(for: job)
+      switch opened {
       case .success(let transport):
         self.transport = transport
-        await converse(transport, first: job)
+        // All its recipients may have been taken out of the queue meanwhile.
+        if job.entries.isEmpty { scheduler.over(job) }
+        await converse(transport, first: job.entries.isEmpty ? nil : job)
         self.transport = nil
       case .failure(let attempt):
         // Not tried, since the server is stopping: back to the queue as it was.
@@ -49,11 +54,14 @@ final class Worker: @unchecked Sendable {
       }
     }
     await scheduler.recorder.flush()
-    scheduler.workerEnded(pool, standing)
+    scheduler.workerEnded(self, pool, standing)
   }
 
-  private func converse(_ transport: Transport, first: Job) async {
-    await start(first, transport)
+  /// The server stops, and waits no longer: what is under way fails for a while, with that as the reason.
+  func cut() { transport?.cut() }
+
+  private func converse(_ transport: Transport, first: Job?) async {
+    if let first { await start(first, transport) }
     while true {
       if transport.client.canStart, !isRetiring(transport), let next = pool.take() {
         await start(next, transport)
@@ -62,6 +70,8 @@ final class Worker: @unchecked Sendable {
       switch await transport.advance() {
       case .sendBody(let id, let framing): await sendBody(id, framing, transport)
       case .completed(let result): completed(result, transport)
+      // If there is none, the replies are waited for.
+      case .mayStart: continue
       case .ready:
         let isDone = transport.client.isExhausted || isRetiring(transport)
         let mayStay = isDone ? false : await rest(transport)
@@ -96,6 +106,7 @@ final class Worker: @unchecked Sendable {
 
   private func start(_ job: Job, _ transport: Transport) async {
     if job.sevenBit == nil, transport.client.plan(for: job.transaction) == .needsSevenBit {
+      guard scheduler.takesRoomToConvert(job) else { return scheduler.giveBack(job, after: .seconds(5)) }
       job.unreadable = nil
       do throws(StoreError) { job.sevenBit = try await scheduler.sevenBit(job) } catch { job.unreadable = error }
     }

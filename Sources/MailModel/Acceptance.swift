@@ -17,11 +17,14 @@ public struct Acceptance: Sendable {
   public var census: BodyCensus
   public var deliveries: [LocalDelivery]
   public var recipients: [QueuedRecipient]
+  /// Recipients served by `deliveries` whose sender is to be told so (NOTIFY=SUCCESS): queue entries too, so that it is not forgotten.
+  public var confirmations: [QueuedRecipient]
   public var trace: [TraceEvent]
 
   public init(
     id: QueueID, received: Timestamp, envelope: Envelope, prefix: [UInt8], summary: MessageSummary, census: BodyCensus,
-    deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], trace: [TraceEvent] = [], origin: QueueRecipientID? = nil
+    deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], confirmations: [QueuedRecipient] = [],
+    trace: [TraceEvent] = [], origin: QueueRecipientID? = nil
   ) {
     self.id = id
     self.origin = origin
@@ -32,6 +35,7 @@ public struct Acceptance: Sendable {
     self.census = census
     self.deliveries = deliveries
     self.recipients = recipients
+    self.confirmations = confirmations
     self.trace = trace
   }
 }
@@ -46,21 +50,27 @@ public struct LocalDelivery: Hashable, Sendable {
   /// What the sender asked for: `success` owes a notification.
   public var notification: NotificationRequest
   public var flags: Flags
+  /// Octets by which this copy may put the account or its domain over the quota: 0 for mail.
+  public var quotaGrace: Int64
 
   public init(
     account: AccountID, mailbox: String = "INBOX", recipient: EmailAddress, notification: NotificationRequest = .init(),
-    flags: Flags = .init()
+    flags: Flags = .init(), quotaGrace: Int64 = 0
   ) {
     self.account = account
     self.mailbox = mailbox
     self.recipient = recipient
     self.notification = notification
     self.flags = flags
+    self.quotaGrace = quotaGrace
   }
 }
 
 /// One recipient that leaves over the queue.
 public struct QueuedRecipient: Hashable, Sendable {
+  /// The destination of those who have their copy already, and whose sender is to hear of it.
+  public static let confirmation = "local:delivered"
+
   public var address: EmailAddress
   public var notification: NotificationRequest
   /// What groups recipients into one transaction and pool: a domain in lower case, or a route's next hop. At most 255 octets.

@@ -121,6 +121,17 @@ public struct QueueSelection: Hashable, Sendable {
   }
 }
 
+/// Next hops as the queue keeps them (`smtp://user:password@host:port`).
+public enum NextHopText {
+  /// `text` without a password: what people and logs see. Only the connection itself needs more.
+  public static func redacted(_ text: String) -> String {
+    guard let scheme = text.firstRange(of: "://"), let at = text[scheme.upperBound...].lastIndex(of: "@"),
+      let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
+    else { return text }
+    return text[..<colon] + ":***" + text[at...]
+  }
+}
+
 /// What a postmaster does to queued recipients.
 public enum QueueAction: Hashable, Sendable {
   case retry

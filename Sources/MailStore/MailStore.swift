@@ -52,9 +52,9 @@ public protocol MailStore: Sendable {
   /// Queued messages that match, by received time, at most `limit` after `after`.
   func queue(matching selection: QueueSelection, after: QueueID?, limit: Int) async throws(StoreError) -> [QueuedMessage]
 
-  /// Does `action` to all recipients that match; for how many it changed anything (held ones are not retried). Recipients that are being attempted are changed as soon as
-  /// the attempt ends (`remove` then takes effect unless it was delivered).
-  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> Int
+  /// Does `action` to all recipients that match; counts those that it changed anything for (held ones are not retried). Recipients
+  /// that are leased are changed as soon as their lease ends (`remove` then takes effect unless it was delivered).
+  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> ActedOn
 
   /// Counts of waiting, held and claimed recipients, and of messages.
   func queueCounts() async throws(StoreError) -> QueueCounts
@@ -293,6 +293,19 @@ public struct VerifyReport: Hashable, Sendable {
     self.entries = entries
     self.octets = octets
     self.problems = problems
+  }
+}
+
+/// What an action came to.
+public struct ActedOn: Hashable, Sendable {
+  /// Recipients that matched.
+  public var count: Int
+  /// Those of them that are leased.
+  public var leased: [QueueRecipientID]
+
+  public init(count: Int = 0, leased: [QueueRecipientID] = []) {
+    self.count = count
+    self.leased = leased
   }
 }
 

@@ -21,6 +21,7 @@ enum EnvelopeRecord {
     packer.put(census.isBinary)
     packer.put(census.longestLine)
     packer.put(census.hops)
+    packer.put(census.hasForeignHeader)
     return packer.bytes
   }
 
@@ -42,6 +43,8 @@ enum EnvelopeRecord {
     census.isBinary = unpacker.flag()
     census.longestLine = unpacker.int()
     census.hops = unpacker.int()
+    // Rows of before end here, and read as false.
+    census.hasForeignHeader = unpacker.flag()
     return (envelope, census)
   }
 }

@@ -170,7 +170,7 @@ public final class SQLiteStore: MailStore {
     return found
   }
 
-  public func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> Int {
+  public func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> ActedOn {
     try await group.perform { writer, _ in try writer.act(action, on: selection, now: now) }
   }
 

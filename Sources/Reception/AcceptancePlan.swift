@@ -25,7 +25,18 @@ struct AcceptancePlan {
     if received.isUTF8 { census.hasEightBitHeader = true }
     return Acceptance(
       id: id, received: time, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
-      deliveries: division.deliveries, recipients: division.queued, trace: trace())
+      deliveries: division.deliveries, recipients: division.queued, confirmations: confirmations(), trace: trace())
+  }
+
+  /// One a recipient that has copies here, whatever account they went to, and that asked for it (RFC 3461, 4.1). Nobody is told of
+  /// what came from the null path (RFC 3461, 5.2.3).
+  private func confirmations() -> [QueuedRecipient] {
+    guard message.sender.envelope.reversePath != nil else { return [] }
+    return recipients.filter { !$0.local.isEmpty && $0.recipient.notification.notify.contains(.success) }.map { judged in
+      QueuedRecipient(
+        address: judged.recipient.address, notification: judged.recipient.notification, destination: QueuedRecipient.confirmation,
+        due: time)
+    }
   }
 
   private func trace() -> [TraceEvent] {

@@ -94,6 +94,9 @@ extension Reception {
     var result = acceptance
     result.deliveries = division.deliveries
     result.recipients = division.queued
+    // Confirmed is what has a copy in a mailbox now; one that waits is when it gets there.
+    let missed = judged.indices.filter { places.contains($0) || judged[$0].local.allSatisfy { full.contains($0.account) } }
+    for place in missed { result.confirmations.removeAll { $0.address == judged[place].recipient.address } }
     for target in division.postponed {
       result.trace.append(.full(target.description, .deferred, at: acceptance.received))
     }

@@ -4,6 +4,10 @@ import Outside
 import SMTP
 
 extension Reception {
+  /// Octets by which notifications may put a mailbox over its quota, so that who has too much mail hears of what failed: 1 MiB.
+  /// Beyond it they are discarded, which the trace tells.
+  public static let notificationGrace: Int64 = 1_048_576
+
   /// What makes a notification of ours durable: a copy in a mailbox here, or a queue entry. Neither where the recipient is nobody here:
   /// then only its trace is worth keeping.
   ///
@@ -26,7 +30,8 @@ extension Reception {
     switch judgement {
     case .accept(let judged):
       acceptance.deliveries = judged.local.map {
-        LocalDelivery(account: $0.account, recipient: $0.address, notification: .init(notify: .never))
+        LocalDelivery(
+          account: $0.account, recipient: $0.address, notification: .init(notify: .never), quotaGrace: Self.notificationGrace)
       }
       acceptance.recipients = judged.remote.map {
         QueuedRecipient(

@@ -6,18 +6,23 @@ import Synchronization
 /// their time to live).
 public final class Router: Sendable {
   private let settings: Mutex<RouterSettings>
-  private let resolver: any Resolver
+  private let resolver: Mutex<any Resolver>
   private let random: any RandomSource
 
   public init(settings: RouterSettings, resolver: any Resolver, random: any RandomSource) {
     self.settings = Mutex(settings)
-    self.resolver = resolver
+    self.resolver = Mutex(resolver)
     self.random = random
   }
 
   /// Takes other settings for every look-up that begins from now on.
   public func update(_ settings: RouterSettings) {
     self.settings.withLock { $0 = settings }
+  }
+
+  /// Asks another resolver in every look-up that begins from now on.
+  public func use(_ resolver: any Resolver) {
+    self.resolver.withLock { $0 = resolver }
   }
 
   /// What to store as the destination of a queued recipient: its domain in A-labels, or its address literal. Routes are applied
@@ -36,13 +41,14 @@ public final class Router: Sendable {
   /// Where `destination` (a domain, an address literal, or the text of a next hop) goes now. Waits for the DNS where it must.
   public func route(_ destination: String) async -> RouteDecision {
     let settings = settings.withLock { $0 }
-    let lookup = RouteLookup(settings: settings, resolver: resolver, random: random)
+    let lookup = RouteLookup(settings: settings, resolver: resolver.withLock { $0 }, random: random)
     if Self.isNextHop(destination) {
       if let known = settings.table.nextHop(named: destination) {
         return await lookup.explicit(known, source: "route \(destination)")
       }
       do throws(NextHopError) {
-        return await lookup.explicit(try NextHop(parsing: destination), source: "rerouted \(destination)")
+        let nextHop = try NextHop(parsing: destination)
+        return await lookup.explicit(nextHop, source: "rerouted \(nextHop.name)")
       } catch {
         return .transient(reason: "451 4.3.5 Next hop can't be used: \(error)", RouteEvidence(source: "rerouted"))
       }

@@ -36,14 +36,16 @@ public struct LocalHost: NotificationSink, LocalDestination {
 
   /// Stores a notification for whoever it is for: a mailbox here or the queue. One for nobody (a sender that never existed) is kept in
   /// the trace only, since telling anybody else would be backscatter.
-  public func accept(_ notification: ComposedNotification) async throws(StoreError) -> QueueID {
+  ///
+  /// It may put a mailbox over its quota a little (`Reception.notificationGrace`); beyond that it waits in the queue.
+  public func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification {
     var acceptance = reception.acceptance(
       of: notification.recipient, id: notification.id, subject: notification.subject, stage: notification.stage.rawValue,
       due: notification.notBefore,
       envelope: notification.envelope, observed: observe(notification.bytes))
     guard !acceptance.deliveries.isEmpty || !acceptance.recipients.isEmpty else {
       store.note(notification.id, acceptance.trace)
-      return notification.id
+      return StoredNotification(id: notification.id, discarded: "a notification for nobody")
     }
     let spool = store.makeSpool()
     do throws(StoreError) {
@@ -54,7 +56,7 @@ public struct LocalHost: NotificationSink, LocalDestination {
       if let queued = receipt.queued, queued.entries.contains(where: { $0.state == .claimed }), !receipt.isRepeated {
         outbound.submit(queued, bytes: nil)
       }
-      return receipt.id
+      return StoredNotification(id: receipt.id)
     } catch {
       spool.discard()
       throw error

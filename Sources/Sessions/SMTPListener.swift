@@ -57,14 +57,4 @@ public struct SMTPListener: Sendable {
 public protocol Outbound: Sendable {
   /// - Parameter bytes: the whole message (prefix and body) if it is still in memory, so that it need not be read again.
   func submit(_ message: QueuedMessage, bytes: ByteBuffer?)
-
-  /// Copies went into mailboxes here, and a sender asked to be told (NOTIFY=SUCCESS).
-  ///
-  /// - Parameter header: the beginning of the stored message.
-  func delivered(_ acceptance: Acceptance, header: ByteBuffer)
-}
-
-extension Outbound {
-  /// Tells nobody.
-  public func delivered(_ acceptance: Acceptance, header: ByteBuffer) {}
 }

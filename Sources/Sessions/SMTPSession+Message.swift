@@ -221,12 +221,6 @@ extension SMTPSession {
   }
 
   private func handOver(_ receipt: Receipt, acceptance: Acceptance, body: SpooledBody) {
-    if !receipt.isRepeated, acceptance.deliveries.contains(where: { $0.notification.notify.contains(.success) }) {
-      var header = ByteBuffer(bytes: acceptance.prefix)
-      // A body on disk is not read for this: the confirmation then shows our own fields only.
-      if case .memory(let bytes) = body.place { header.writeBytes(bytes.readableBytesView.prefix(32_768)) }
-      listener.outbound.delivered(acceptance, header: header)
-    }
     guard !receipt.isRepeated, let queued = receipt.queued, !queued.entries.isEmpty else { return }
     guard case .memory(let bytes) = body.place else { return listener.outbound.submit(queued, bytes: nil) }
     var whole = ByteBuffer()

@@ -19,6 +19,8 @@ final class FakeQueue: QueueStore {
     var reads = 0
     var claims = 0
     var failsToRecord = false
+    /// What the last `withdraw` of a test came to.
+    var withdrawn: Int?
   }
 
   let state = Mutex(State())

@@ -25,20 +25,34 @@ import Testing
     #expect(rig.sink.text(0).contains("Content-Type: message/rfc822\r\n\r\nSubject: hello\r\n\r\nHello."))
   }
 
-  @Test("a notification that can't be stored keeps the recipient in the queue")
+  @Test("a notification that can't be stored keeps the recipient in the queue, and no host is asked again for it")
   func failingSink() throws {
     let rig = try Rig(routes: Self.route)
-    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    let host = rig.host("192.0.2.1:2600", Self.refusing)
     rig.start()
     rig.sink.fails.withLock { $0 = true }
     let message = rig.message(to: ["bob@d.test"])
     rig.submit(message)
-    rig.run(.seconds(10))
-    #expect(rig.outcomes(of: message).map(\.isTransient) == [true])
+    rig.run(.seconds(8_000))
+    #expect(rig.outcomes(of: message).isEmpty && rig.queue.left == 1)
     rig.sink.fails.withLock { $0 = false }
     rig.run(.seconds(400))
-    #expect(rig.outcomes(of: message).last?.isPermanent == true)
-    #expect(rig.sink.all.count == 1)
+    #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
+    #expect(rig.sink.all.count == 1 && host.seen.withLock { $0.connections } == 1)
+  }
+
+  @Test("a notification that nobody can get is over: the trace says why")
+  func discarded() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    rig.sink.discards.withLock { $0 = "the mailbox is full" }
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(1))
+    #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
+    let trace = rig.trace(of: message)
+    #expect(trace.map(\.kind) == [.attempted, .discarded, .bounced])
+    #expect(trace[1].detail.contains(.init("discarded", "the mailbox is full")))
   }
 
   @Test("a null path hears nothing; our own notification that fails goes to the postmaster, once")
@@ -138,26 +152,28 @@ import Testing
     }
   }
 
-  @Test("a copy that went into a mailbox before the reply is confirmed to who asked for it")
-  func localSuccess() throws {
+  @Test(
+    "a copy that went into a mailbox before the reply is confirmed to who asked for it, from the queue", arguments: [true, false])
+  func localSuccess(_ isFresh: Bool) throws {
     let rig = try Rig()
-    let scheduler = rig.scheduler
-    let acceptance = Acceptance(
-      id: QueueID(rawValue: 77), received: rig.executor.clock.now(), envelope: Envelope(reversePath: Rig.address("alice@own.test")),
-      prefix: [], summary: MessageSummary(), census: BodyCensus(),
-      deliveries: [
-        LocalDelivery(
-          account: AccountID(rawValue: 1), recipient: Rig.address("bob@own.test"), notification: .init(notify: .success)),
-        LocalDelivery(account: AccountID(rawValue: 2), recipient: Rig.address("eve@own.test")),
-      ])
-    _ = Task(executorPreference: rig.executor) {
-      scheduler.delivered(acceptance, header: ByteBuffer(string: "Subject: x\r\n\r\nbody"))
-    }
+    let message = rig.message(
+      to: ["bob@own.test"], body: "Subject: x\r\n\r\nbody", notify: [.success], envelope: { $0.envelopeID = "E7" },
+      age: .seconds(60),
+      claimed: isFresh)
+    var owed = message
+    owed.entries[0].destination = QueuedRecipient.confirmation
+    rig.queue.add(owed, ByteBuffer(string: "Subject: x\r\n\r\nbody"))
+    // As a session hands it over, or as the next start finds it.
+    if isFresh { rig.submit(owed) } else { rig.start() }
     rig.run(.seconds(1))
     #expect(rig.sink.all.map(\.stage) == [.delivered])
-    #expect(rig.sink.text(0).contains("Final-Recipient: rfc822; bob@own.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n"))
-    #expect(!rig.sink.text(0).contains("eve@") && rig.sink.text(0).contains("\r\n\r\nSubject: x\r\n--"))
-    #expect(rig.queue.state.withLock { $0.trace[QueueID(rawValue: 77)]?.map(\.kind) } == [.notified])
+    let text = rig.sink.text(0)
+    #expect(text.contains("Original-Envelope-Id: E7\r\nReporting-MTA: dns; mx.own.test\r\nArrival-Date: "))
+    #expect(text.contains("\r\n\r\nFinal-Recipient: rfc822; bob@own.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n"))
+    #expect(text.contains("\r\n\r\nSubject: x\r\n\r\n--"))
+    #expect(rig.outcomes(of: owed).map(\.isDelivered) == [true] && rig.queue.left == 0)
+    #expect(rig.queue.state.withLock { $0.durable.count } == 1)
+    #expect(rig.trace(of: owed).map(\.kind) == [.notified])
   }
 
   @Test("notifications to one domain are spread over time")
@@ -179,7 +195,7 @@ import Testing
         .init(
           address: Rig.address("bob@d.test"), originalRecipient: "rfc822;robert@d.test", status: "5.1.1",
           explanation: "mx.d.test [192.0.2.1:25] said: 550 5.1.1 No such user (in reply to RCPT TO)",
-          diagnostic: "550 5.1.1 No such user", remoteHost: "mx.d.test")
+          diagnostic: .smtp("550 5.1.1 No such user"), remoteHost: "mx.d.test")
       ], original: Array("Subject: hi\r\n".utf8), isWhole: false, isDoubleBounce: false)
     let expected = """
       From: Mail Delivery System <postmaster@mx.own.test>
@@ -206,6 +222,7 @@ import Testing
 
       It will not be tried again.
       The technical details follow. The message is known here as \(QueueID(rawValue: 131_072)).
+
       --b
       Content-Type: message/delivery-status
 
@@ -220,10 +237,12 @@ import Testing
       Remote-MTA: dns; mx.d.test
       Diagnostic-Code: smtp; 550 5.1.1 No such user
       Last-Attempt-Date: Thu, 1 Jan 2026 00:00:00 +0000
+
       --b
       Content-Type: text/rfc822-headers
 
       Subject: hi
+
       --b--
 
       """
@@ -242,6 +261,77 @@ import Testing
     #expect(!rig.sink.all[0].isInternationalized && rig.sink.all[0].bodyType == .eightBitMIME)
   }
 
+  @Test("hosts are named as RFC 3464 has it, and what we say ourselves is not called SMTP")
+  func names() {
+    for (host, field) in [
+      ("192.0.2.1", "Remote-MTA: dns; [192.0.2.1]\r\n"), ("2001:db8::1", "Remote-MTA: dns; [IPv6:2001:db8::1]\r\n"),
+      ("mx.d.test", "Remote-MTA: dns; mx.d.test\r\n"), ("/run/lmtp", nil),
+    ] as [(String, String?)] {
+      let text = NotificationText(
+        stage: .delayed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"),
+        date: Timestamp(seconds: 0), boundary: "b", subject: QueueID(rawValue: 2), arrival: Timestamp(seconds: 0),
+        retryUntil: Timestamp(seconds: 432_000), envelopeID: "E",
+        recipients: [
+          .init(
+            address: Rig.address("a@d.test"), originalRecipient: "rfc822;b@d.test", status: "4.4.1", explanation: "x",
+            diagnostic: .own("451 4.4.1 refused"), remoteHost: host, next: Timestamp(seconds: 60))
+        ], original: Array("A: b\r\n".utf8), isWhole: false, isDoubleBounce: false)
+      let written = String(decoding: text.bytes(), as: UTF8.self)
+      #expect(field.map(written.contains) ?? !written.contains("Remote-MTA"))
+      #expect(
+        written.contains(
+          """
+          Original-Envelope-Id: E\r
+          Reporting-MTA: dns; mx.own.test\r
+          Arrival-Date: Thu, 1 Jan 1970 00:00:00 +0000\r
+          \r
+          Original-Recipient: rfc822;b@d.test\r
+          Final-Recipient: rfc822; a@d.test\r
+          Action: delayed\r
+          Status: 4.4.1\r
+
+          """))
+      #expect(
+        written.contains(
+          """
+          Diagnostic-Code: x-martlet; 451 4.4.1 refused\r
+          Last-Attempt-Date: Thu, 1 Jan 1970 00:00:00 +0000\r
+          Will-Retry-Until: Tue, 6 Jan 1970 00:00:00 +0000\r
+          \r
+          --b
+          """))
+    }
+  }
+
+  @Test(
+    "what is returned is octet for octet what came, whatever its last line is",
+    arguments: ["A: b\r\n\r\nx\r\n", "A: b\r\n\r\nx", ""])
+  func returned(_ original: String) {
+    let text = NotificationText(
+      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"),
+      date: Timestamp(seconds: 0), boundary: "b", subject: QueueID(rawValue: 2), arrival: Timestamp(seconds: 0),
+      recipients: [.init(address: Rig.address("a@d.test"), status: "5.0.0", explanation: "x")],
+      original: Array(original.utf8), isWhole: true, isDoubleBounce: false)
+    let bytes = text.bytes()
+    var observer = MessageObserver()
+    bytes.withUnsafeBytes { observer.observe($0) }
+    let parts = observer.finish().parts
+    let returned = parts.first { $0.type == "message" && $0.subtype == "rfc822" }
+    #expect(returned.map { Array(bytes[$0.bodyStart..<$0.bodyEnd]) } == Array(original.utf8))
+    let report = parts.first { $0.subtype == "delivery-status" }
+    #expect(report.map { bytes[$0.bodyStart..<$0.bodyEnd].suffix(2).elementsEqual([0x0D, 0x0A]) } == true)
+  }
+
+  @Test("a Latin-1 header comes back as it is, not as an international message")
+  func foreignHeader() throws {
+    let text = NotificationText(
+      stage: .failed, hostname: "mx.own.test", id: QueueID(rawValue: 1), to: Rig.address("alice@own.test"),
+      date: Timestamp(seconds: 0), boundary: "b", subject: QueueID(rawValue: 2), arrival: Timestamp(seconds: 0),
+      recipients: [.init(address: Rig.address("a@d.test"), status: "5.0.0", explanation: "x")],
+      original: Array("Subject: ".utf8) + [0xE9, 0x0D, 0x0A, 0x0D, 0x0A], isWhole: true, isDoubleBounce: false)
+    #expect(!text.isInternational && text.hasEightBit)
+  }
+
   @Test("a remote's reply can neither forge a field nor break a line")
   func forging() {
     let text = NotificationText(
@@ -251,7 +341,7 @@ import Testing
       recipients: [
         .init(
           address: Rig.address("a\r\nEvil: 2@d.test"), originalRecipient: "rfc822;\r\n\r\n--b--", status: "5.0.0",
-          explanation: "x\r\n--b--\r\n", diagnostic: "550 \u{0}\r\nEvil: 3", remoteHost: nil)
+          explanation: "x\r\n--b--\r\n", diagnostic: .smtp("550 \u{0}\r\nEvil: 3"), remoteHost: nil)
       ], original: [], isWhole: false, isDoubleBounce: false)
     let lines = String(decoding: text.bytes(), as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
     #expect(!lines.contains { $0.hasPrefix("Evil") })

@@ -118,13 +118,15 @@ private final class NoContext: TLSContext {}
 final class FakeSink: NotificationSink {
   let accepted = Mutex<[ComposedNotification]>([])
   let fails = Mutex(false)
+  let discards = Mutex<String?>(nil)
 
   var postmaster: EmailAddress { EmailAddress(localPart: "postmaster", domain: "own.test") }
 
-  func accept(_ notification: ComposedNotification) async throws(StoreError) -> QueueID {
+  func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification {
     if fails.withLock({ $0 }) { throw .full }
+    if let reason = discards.withLock({ $0 }) { return StoredNotification(id: notification.id, discarded: reason) }
     accepted.withLock { $0.append(notification) }
-    return notification.id
+    return StoredNotification(id: notification.id)
   }
 
   var all: [ComposedNotification] { accepted.withLock { $0 } }

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from peers.martlet import Martlet, binary
-from peers.messages import message
+from peers.knot import Knot
+from peers.messages import Notification, message
 from peers.processes import Program, accepts, eventually, free_port
 from peers.sink import Sink
 from peers.wire import Wire
@@ -109,6 +110,41 @@ def test_sighup_reads_the_configuration_again(martlet):
 
         eventually(announced, f"the new limit\n{server.log()[-2000:]}")
         old.expect("NOOP", 250)
+
+
+def test_sighup_applies_what_it_can_and_names_the_rest(martlet, certificate, folder, running):
+    class Gone:
+        server, anchor = f"127.0.0.1:{free_port()}", None
+
+    knot = running(Knot(folder / "knot", {"example.net": "@ MX 10 mx\nmx A 127.0.0.1\n"}))
+    with Sink() as sink:
+        server = martlet(dns=Gone, routes=[{"domain": "example.net", "next-hop": f"smtp://example.net:{sink.port}", "mx": True}], log={"level": "warning"}, trust={"networks": ["127.0.0.0/8"]})
+        server.send("alice@example.test", ["x@example.net"], message())
+        eventually(lambda: any(r["attempts"] for m in server.queue() for r in m["recipients"]), "a deferred attempt", 60)
+        assert "level=info" not in server.log()
+        server.dns, server.certificate, server.hostname = knot, certificate, "renamed.example.test"
+        server.settings["log"] = {"level": "info", "format": "json"}
+        server.settings["store"] = {"trace_size": "2GiB"}
+        server.configure()
+        server.reload()
+        eventually(lambda: "takes effect at the next start: " in server.log(), f"the keys that need a start\n{server.log()[-2000:]}")
+        [said] = [line for line in server.log().splitlines() if "next start" in line]
+        assert "store.trace-size" in said and "log.format" in said and "dns" not in said and "log.level" not in said
+        with Wire(server.address, server.port) as wire:
+            assert "STARTTLS" in wire.ehlo()
+            wire.starttls()
+        server.command("queue", "flush")
+        sink.wait()
+        eventually(lambda: "level=info" in server.log(), "decisions in the log")
+        server.routes = [{"domain": "*", "next-hop": f"smtp://127.0.0.1:{free_port()}"}]
+        server.settings["queue"] = {"lifetime": "1s", "first_retry": "1s", "maximum_retry": "1s", "delay_notice": "0s"}
+        server.configure()
+        server.reload()
+        # The first was said at a level that was not logged yet.
+        eventually(lambda: "configuration reloaded" in server.log(), "another reload")
+        server.send("alice@example.test", ["x@example.net"], message())
+        eventually(lambda: server.count("alice@example.test") == 1, f"a bounce\n{server.log()[-2000:]}")
+        assert Notification(server.messages("alice@example.test")[0]).fields["Reporting-MTA"].endswith("renamed.example.test")
 
 
 def test_sighup_with_a_broken_file_keeps_the_old_state_and_says_so(martlet):

@@ -2,7 +2,7 @@
 
 import pytest
 from peers.dovecot import Dovecot
-from peers.messages import body_of, message
+from peers.messages import body_of, message, parse
 from peers.processes import eventually
 from peers.wire import Wire
 
@@ -43,3 +43,23 @@ def test_an_lmtp_host_that_is_down_is_tried_again(martlet, folder, running):
     eventually(lambda: any(r["attempts"] > 0 for m in server.queue() for r in m["recipients"]), "a failed attempt")
     dovecot.start()
     dovecot.wait_messages("dora@boxes.example")
+
+
+def test_good_mail_is_not_drawn_into_another_transaction_that_was_refused(martlet, folder, running):
+    dovecot = running(Dovecot(folder / "dovecot", users=["dora"])).start()
+    server = martlet(
+        routes=[{"domain": "boxes.example", "next-hop": f"lmtp://127.0.0.1:{dovecot.port}"}],
+        trust={"networks": ["127.0.0.0/8"]}, delivery={"connections_per_destination": 1})
+    with server.smtp() as client:
+        for number in range(60):
+            name = "nobody" if number % 2 == 0 else "dora"
+            client.sendmail(f"alice+{number}@example.test", [f"{name}@boxes.example"], message(subject=f"number {number}"))
+    got = dovecot.wait_messages("dora@boxes.example", 30)
+    eventually(lambda: server.queue() == [], "an empty queue")
+    senders = {}
+    for raw in got:
+        parsed = parse(raw)
+        senders[parsed["Subject"]] = parsed["Return-Path"]
+    assert senders == {f"number {n}": f"<alice+{n}@example.test>" for n in range(1, 60, 2)}
+    bounces = eventually(lambda: len(m := server.messages("alice@example.test")) >= 30 and m, "30 bounces")
+    assert len(bounces) == 30 and all(b"nobody@boxes.example" in b for b in bounces)

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -105,6 +106,12 @@ def test_an_mx_inside_our_own_network_is_not_connected_to_unless_routed(martlet,
         routed.send("alice@example.test", ["x@internal.test"], message())
         [taken] = sink.wait()
         assert "x@internal.test" in taken.recipients[0]
+
+
+def test_internal_addresses_can_be_allowed(martlet, knot):
+    server = martlet(dns=knot, delivery={"internal_addresses": True}, **OPEN)
+    server.send("alice@example.test", ["x@internal.test"], message())
+    eventually(lambda: any("[127.0.0.1:25]" in r["lastReply"] for m in server.queue() for r in m["recipients"]), "an attempt at the address")
 
 
 def test_a_name_server_that_is_gone_means_later_not_never(martlet):
@@ -265,10 +272,14 @@ def test_smtputf8_and_chunks_are_used_where_offered(martlet):
         assert "SMTPUTF8" in taken.sender.upper() and taken.data.endswith(sent)
 
 
-def test_binary_mail_goes_in_chunks_or_back(martlet):
-    body = bytes(range(256))
+LONG = b"\0" * 5_000 + bytes(range(256)) * 40 + b"\n" + b"\xff" * 2_000
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)), LONG], ids=["short", "long runs"])
+@pytest.mark.parametrize("unable", [("8BITMIME",), ("PIPELINING", "8BITMIME", "CHUNKING"), ()], ids=["8bit", "chunking", "7bit"])
+def test_binary_mail_goes_in_chunks_or_encoded(martlet, body, unable):
     sent = message(body="", extra="MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n") + body
-    with Sink(extensions=["PIPELINING", "8BITMIME", "CHUNKING", "BINARYMIME"]) as able, Sink(extensions=["8BITMIME"]) as unable:
+    with Sink(extensions=["PIPELINING", "8BITMIME", "CHUNKING", "BINARYMIME"]) as able, Sink(extensions=unable) as unable:
         server = martlet(routes=[{"domain": "able.example", "next-hop": able.next_hop}, {"domain": "unable.example", "next-hop": unable.next_hop}], **OPEN)
         for domain in ("able.example", "unable.example"):
             with Wire(server.address, server.port) as wire:
@@ -279,9 +290,48 @@ def test_binary_mail_goes_in_chunks_or_back(martlet):
                 assert wire.reply()[0] == 250
         [taken] = able.wait()
         assert taken.data.endswith(sent) and "BINARYMIME" in taken.sender.upper()
-        eventually(lambda: unable.taken or server.count("alice@example.test"), "a recoded message, or a bounce")
-        if unable.taken:
-            assert parse(unable.taken[0].data).get_content() == body, "binary content must survive recoding"
+        [taken] = unable.wait()
+        assert "BINARYMIME" not in taken.sender.upper() and all(b < 128 and b != 0 for b in taken.data)
+        assert parse(taken.data).get_content() == body, "binary content must survive recoding"
+
+
+def test_a_header_in_an_unnamed_charset_goes_on_as_it_came(martlet):
+    sent = message(subject="SUBJECT").replace(b"SUBJECT", b"Gr\xfc\xdfe")
+    with Sink(extensions=["8BITMIME", "SMTPUTF8"]) as modern, Sink(extensions=["8BITMIME"]) as plain, Sink(extensions=[]) as old:
+        server = martlet(routes=[{"domain": f"{n}.example", "next-hop": s.next_hop} for n, s in (("modern", modern), ("plain", plain), ("old", old))], **OPEN)
+        for name in ("modern", "plain", "old"):
+            server.send("alice@example.test", [f"x@{name}.example"], sent)
+        for sink in (modern, plain, old):
+            [taken] = sink.wait()
+            assert b"Subject: Gr\xfc\xdfe\r\n" in taken.data and "SMTPUTF8" not in taken.sender.upper()
+            assert ("8BITMIME" in taken.sender.upper()) == (sink is not old)
+        assert server.count("alice@example.test") == 0
+
+
+def test_a_strict_host_gets_each_message_under_its_own_sender(martlet):
+    def strict(command, session):
+        if command.startswith("MAIL") and session.sender:
+            return b"503 5.5.1 nested MAIL\r\n"
+        if command.startswith("RCPT") and not session.sender:
+            return b"503 5.5.1 no MAIL\r\n"
+        if "nobody@" in command:
+            return b"550 5.1.1 no such user\r\n"
+        if command.startswith("BDAT") and not session.recipients:
+            session.chunks = []
+            return b"503 5.5.1 no recipients\r\n"
+        if command == "RSET":
+            session.sender, session.recipients = None, []
+        return None
+
+    with Sink(extensions=["PIPELINING", "8BITMIME", "CHUNKING"], answer=strict) as sink:
+        server = relay_to(martlet, sink, delivery={"connections_per_destination": 1})
+        with server.smtp() as client:
+            for number in range(60):
+                client.sendmail(f"alice+{number}@example.test", [f"{'nobody' if number % 2 else 'some'}@example.net"], message(subject=f"number {number}"))
+        eventually(lambda: server.queue() == [], f"an empty queue\n{server.log()[-3000:]}")
+        assert sorted((str(parse(t.data)["Subject"]), t.sender.split("<")[1].split(">")[0]) for t in sink.taken) == sorted(
+            (f"number {n}", f"alice+{n}@example.test") for n in range(0, 60, 2))
+        eventually(lambda: server.count("alice@example.test") == 30, "a bounce for each that was refused, and no other")
 
 
 # What if not
@@ -351,6 +401,46 @@ def test_success_is_told_where_asked_for(martlet):
         eventually(lambda: actions() == ["delivered", "relayed"], f"notices of delivery and of relay\n{server.log()[-2000:]}")
 
 
+def actions(server, account="alice@example.test"):
+    return sorted(r["Action"] for raw in server.messages(account) for r in Notification(raw).recipients)
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_an_owed_confirmation_outlives_a_kill_and_shows_the_header(martlet, size):
+    server = martlet(populate=True)
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<alice@example.test> ENVID=abc", 250)
+        wire.expect("RCPT TO:<bob@example.test> NOTIFY=SUCCESS ORCPT=rfc822;robert@example.test", 250)
+        assert wire.data(message(subject="Confirm me", body=("x" * 70 + "\r\n") * (size // 72 + 1)))[0] == 250
+    server.kill()
+    server.start()
+    eventually(lambda: "delivered" in actions(server), f"a confirmation\n{server.log()[-2000:]}")
+    eventually(lambda: server.queue() == [], "an empty queue")
+    notice = Notification(server.messages("alice@example.test")[0])
+    assert notice.fields["Original-Envelope-Id"] == "abc" and notice.fields["Arrival-Date"]
+    [recipient] = notice.recipients
+    assert recipient["Original-Recipient"].replace(" ", "") == "rfc822;robert@example.test"
+    assert recipient["Final-Recipient"].replace(" ", "") == "rfc822;bob@example.test" and recipient["Status"].startswith("2.")
+    assert "Confirm me" in notice.returned.as_string()
+
+
+def test_each_recipient_of_one_mailbox_has_its_own_wish(martlet):
+    server = martlet()
+    server.command("alias", "add", "first@example.test", "bob@example.test")
+    server.command("alias", "add", "second@example.test", "bob@example.test")
+    with Wire(server.address, server.port) as wire:
+        wire.ehlo()
+        wire.expect("MAIL FROM:<alice@example.test>", 250)
+        wire.expect("RCPT TO:<first@example.test> NOTIFY=NEVER", 250)
+        wire.expect("RCPT TO:<second@example.test> NOTIFY=SUCCESS", 250)
+        assert wire.data(message())[0] == 250
+    eventually(lambda: actions(server) == ["delivered"], f"one confirmation\n{server.log()[-2000:]}")
+    [recipient] = Notification(server.messages("alice@example.test")[0]).recipients
+    assert "second@example.test" in recipient["Final-Recipient"]
+    assert server.count("bob@example.test") == 1
+
+
 def test_a_bounce_is_never_bounced(martlet):
     with Sink(answer=refuse("RCPT", b"550 5.1.1 no\r\n")) as sink:
         server = relay_to(martlet, sink)
@@ -360,6 +450,36 @@ def test_a_bounce_is_never_bounced(martlet):
         eventually(lambda: server.queue() == [], "an empty queue")
         assert server.count("bob@example.test") == 0
         assert sink.taken == []
+
+
+def test_a_full_mailbox_gets_its_bounces_a_little_over_the_quota(martlet):
+    with Sink(answer=refuse("RCPT", b"550 5.1.1 no\r\n")) as sink:
+        server = relay_to(martlet, sink)
+        server.send("carol@example.net", ["alice@example.test"], message(body="x" * 900 + "\r\n"))
+        server.command("account", "quota", "alice@example.test", "1KB")
+        server.send("alice@example.test", ["x@example.net"], message())
+        eventually(lambda: server.count("alice@example.test") == 2, f"the bounce\n{server.log()[-3000:]}")
+        eventually(lambda: server.queue() == [], "an empty queue")
+
+
+def test_a_bounce_that_no_mailbox_takes_is_discarded_and_nobody_is_asked_again(martlet):
+    asked = []
+
+    def answer(command, session):
+        if command.startswith("RCPT"):
+            asked.append(command)
+            return b"550 5.1.1 no\r\n"
+        return None
+
+    with Sink(answer=answer) as sink:
+        server = relay_to(martlet, sink)
+        server.send("carol@example.net", ["alice@example.test"], message(body=("x" * 70 + "\r\n") * 20_000))
+        server.command("account", "quota", "alice@example.test", "1KB")
+        server.send("alice@example.test", ["x@example.net"], message())
+        eventually(lambda: server.queue() == [], f"an empty queue\n{server.log()[-3000:]}")
+        assert server.count("alice@example.test") == 1 and len(asked) == 1
+        assert "discarded" in server.command("trace", "x@example.net")
+        assert "the mailbox is full" in server.log()
 
 
 def test_a_double_bounce_goes_to_the_postmaster(martlet):
@@ -508,6 +628,80 @@ def test_reroute_sends_elsewhere(waiting):
             server.command("queue", "reroute", "--domain", "example.org", "--next-hop", other.next_hop)
         [taken] = other.wait()
         assert "two@example.org" in taken.recipients[0]
+
+
+@pytest.fixture
+def slow(martlet):
+    """A server with 50 messages for a host that has one under way and does not answer until `go` is set."""
+    go, asked = threading.Event(), threading.Event()
+
+    def answer(command, session):
+        if command.startswith("RCPT"):
+            asked.set()
+            go.wait(60)
+        return None
+
+    with Sink(answer=answer) as sink:
+        server = relay_to(martlet, sink, delivery={"connections_per_destination": 1})
+        with server.smtp() as client:
+            for number in range(50):
+                client.sendmail("alice@example.test", [f"x{number}@example.net"], message())
+        assert asked.wait(30)
+        yield server, sink, go
+        go.set()
+
+
+def test_remove_takes_what_only_waits_for_its_turn(slow):
+    server, sink, go = slow
+    said = server.command("queue", "remove", "--domain", "example.net")
+    assert "49 recipients removed" in said and "1 is just being delivered, and will be removed if that fails" in said
+    go.set()
+    eventually(lambda: server.queue() == [], "an empty queue")
+    assert len(sink.taken) == 1
+
+
+def test_hold_takes_what_only_waits_for_its_turn(slow):
+    server, sink, go = slow
+    assert "49 recipients held" in server.command("queue", "hold", "--domain", "example.net")
+    go.set()
+    eventually(lambda: [r["state"] for m in server.queue() for r in m["recipients"]] == ["held"] * 49, "49 held")
+    assert len(sink.taken) == 1
+    server.command("queue", "release", "--all")
+    sink.wait(50)
+
+
+def test_reroute_takes_what_only_waits_for_its_turn(slow):
+    server, sink, go = slow
+    with Sink() as other:
+        assert "49 recipients rerouted" in server.command("queue", "reroute", "--domain", "example.net", "--to", other.next_hop)
+        other.wait(49)
+        go.set()
+        eventually(lambda: server.queue() == [], "an empty queue")
+        assert len(sink.taken) == 1
+
+
+def test_a_transfer_that_the_end_of_the_server_cuts_is_recorded_as_that(slow):
+    server, sink, go = slow
+    server.stop()
+    [cut] = [r for m in server.queue() for r in m["recipients"] if r["attempts"]]
+    assert "this server is stopping" in cut["lastReply"] and cut["attempts"] == 1
+    assert "closed by the host" not in server.log()
+
+
+def test_the_password_of_a_next_hop_is_shown_nowhere(waiting):
+    server, _, _ = waiting
+    with Sink(extensions=["AUTH PLAIN"], answer=lambda command, session: b"235 2.7.0 ok\r\n" if command == "AUTH" else None) as other:
+        hop = other.next_hop.replace("//", "//user:topsecret@") + "?auth=clear"
+        server.command("queue", "reroute", "--domain", "example.org", "--to", hop)
+        first = next(m["id"] for m in server.queue() if m["recipients"][0]["address"] == "two@example.org")
+        shown = [server.command("queue", "show", first)]
+        server.command("queue", "flush")
+        [taken] = other.wait()
+        assert any(c.startswith(b"AUTH PLAIN") for c in taken.commands)
+        eventually(lambda: "two@example.org" not in addresses(server), "an end")
+        shown += [server.command("trace", first), server.command("queue", "list"), server.log()]
+        assert "user:***@" in shown[0]
+        assert "topsecret" not in "".join(shown)
 
 
 def test_the_queue_outlives_the_server(waiting):

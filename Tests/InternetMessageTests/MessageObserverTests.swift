@@ -127,14 +127,25 @@ func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self)
     #expect(!observe("Subject: é\n\nx\n").census.hasEightBitBody)
     #expect(observe("Subject: e\n\né\n").census.hasEightBitBody)
     #expect(!observe("Subject: e\n\né\n").census.hasEightBitHeader)
-    for body in ["a\rb\r\n", "a\nb\r\n", "a\0\r\n", "\r", String(repeating: "x", count: 999) + "\r\n", "a\r\r\n"] {
+    for body in ["a\rb\r\n", "a\nb\r\n", "a\0\r\n", "\r", "a\r\r\n"] {
       #expect(observe(Array("A: b\r\n\r\n\(body)".utf8)).census.isBinary, "\(body.debugDescription)")
       #expect(observe(Array("A: b\r\n\r\n\(body)".utf8), pieces: 1).census.isBinary)
     }
     #expect(
       observe(Array("A: b\r\n\r\n\(String(repeating: "x", count: 998))\r\n".utf8)).census
         == BodyCensus(size: 1_008, longestLine: 998))
+    #expect(
+      observe(Array("A: b\r\n\r\n\(String(repeating: "x", count: 1_200))\r\n".utf8)).census
+        == BodyCensus(size: 1_210, longestLine: 1_200))
     #expect(observe("").census == BodyCensus())
+  }
+
+  @Test("a header beyond ASCII is UTF-8 or foreign, however it is cut") func headerCharset() {
+    for pieces in [1, 2, 3, 1_000] {
+      #expect(!observe(Array("A: é\u{1F600}\r\n\r\n".utf8) + [0xE9], pieces: pieces).census.hasForeignHeader)
+      #expect(observe(Array("A: ".utf8) + [0xE9] + Array("\r\n\r\nx".utf8), pieces: pieces).census.hasForeignHeader)
+      #expect(observe(Array("A: ".utf8) + [0xC3], pieces: pieces).census.hasForeignHeader)
+    }
   }
 
   @Test("a text without a header is body from its first octet") func noHeader() {

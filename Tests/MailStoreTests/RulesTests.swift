@@ -25,7 +25,7 @@ struct RulesTests {
       entries += receipt.queued?.entries ?? []
     }
     func order(_ action: QueueAction, _ index: Int) async throws -> Int {
-      try await store.act(action, on: QueueSelection(ids: [entries[index].message]), now: Timestamp(seconds: 5))
+      try await store.act(action, on: QueueSelection(ids: [entries[index].message]), now: Timestamp(seconds: 5)).leased.count
     }
     #expect(try await order(.remove, 0) == 1)
     #expect(try await order(.hold, 1) == 1)

@@ -48,15 +48,43 @@ import Testing
     #expect(talk.step() == .sendBody(id: 1, .chunk))
     guard
       case .send(let terms) = ClientTalk(offering: []).client.plan(
-        for: .sample(census: BodyCensus(isBinary: true, longestLine: 1_200)))
+        for: .sample(census: BodyCensus(longestLine: 1_200)))
     else { return #expect(Bool(false)) }
     #expect(terms.framing == .dotted && terms.bodyType == .sevenBit)
+    let both = BodyCensus(hasEightBitBody: true, isBinary: true, longestLine: 100_000)
+    #expect(ClientTalk(offering: ["8BITMIME", "CHUNKING"]).client.plan(for: .sample(census: both)) == .needsSevenBit)
+    talk = ClientTalk(offering: ["BINARYMIME", "CHUNKING"])
+    talk.client.start(.sample(census: both))
+    #expect(talk.taken() == "MAIL FROM:<a@client.test> BODY=BINARYMIME\r\n")
+  }
+
+  @Test("a header is international only where its sender said so and it is UTF-8; any other goes on as it came")
+  func eightBitHeader() {
+    var envelope = Envelope(reversePath: nil)
+    let raw = BodyCensus(hasEightBitHeader: true)
+    let latin = BodyCensus(hasEightBitHeader: true, hasForeignHeader: true)
+    for declared in [false, true] {
+      envelope.isInternationalized = declared
+      for census in declared ? [latin] : [raw, latin] {
+        for (keywords, parameters) in [([], ""), (["8BITMIME"], " BODY=8BITMIME"), (["8BITMIME", "SMTPUTF8"], " BODY=8BITMIME")] {
+          var talk = ClientTalk(offering: keywords)
+          talk.client.start(.sample(census: census, envelope: envelope))
+          #expect(talk.taken() == "MAIL FROM:<>\(parameters)\r\n")
+        }
+      }
+    }
+    var talk = ClientTalk(offering: ["8BITMIME", "SMTPUTF8"])
+    talk.client.start(.sample(census: raw, envelope: envelope))
+    #expect(talk.taken() == "MAIL FROM:<> BODY=8BITMIME SMTPUTF8\r\n")
   }
 
   @Test("an international address needs SMTPUTF8; a domain alone goes as A-labels; a header in UTF-8 does not go")
   func international() {
     #expect(refusal(.sample(to: ["jürgen@s.test"]), offering: ["8BITMIME"])?.hasPrefix("550 5.6.7") == true)
-    #expect(refusal(.sample(census: BodyCensus(hasEightBitHeader: true)), offering: ["8BITMIME"])?.hasPrefix("550 5.6.9") == true)
+    var envelope = Envelope(reversePath: nil)
+    envelope.isInternationalized = true
+    let header = SMTPClientTransaction.sample(census: BodyCensus(hasEightBitHeader: true), envelope: envelope)
+    #expect(refusal(header, offering: ["8BITMIME"])?.hasPrefix("550 5.6.9") == true)
     var talk = ClientTalk(offering: [])
     talk.client.start(.sample(to: ["b@bücher.test"]))
     talk.reply(250)

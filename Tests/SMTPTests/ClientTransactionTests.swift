@@ -160,8 +160,10 @@ import Testing
     #expect(talk.step() == .sendBody(id: 1, .chunk))
     #expect(talk.said.hasSuffix("RCPT TO:<b@server.test>\r\nBDAT 100 LAST\r\n"))
     talk.client.bodySent()
+    #expect(!talk.client.canStart)
+    for _ in 0..<2 { talk.reply(250) }
     #expect(talk.client.canStart)
-    for _ in 0..<3 { talk.reply(250) }
+    talk.reply(250)
     #expect(talk.result()?.recipients.map(\.isAccepted) == [true])
     _ = talk.taken()
 

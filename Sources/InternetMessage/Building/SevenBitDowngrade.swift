@@ -3,13 +3,17 @@ import Bytes
 /// Makes a message of 8-bit or binary parts fit for a host without 8BITMIME (RFC 6152, 3, option 1): each part that needs it is
 /// written anew in quoted-printable or base 64, with its header told so. What a reader decodes stays the same, octet for octet.
 ///
-/// Refused where that can't be done faithfully: then the message goes back to its sender instead (option 2). Linear; the part
-/// table is the observer's, so both see the same message. The steps name ranges, so that a caller may work piece by piece.
+/// Refused where that can't be done faithfully: then the message goes back to its sender instead (option 2). Octets beyond ASCII in
+/// the message's own header stay: no encoding of a body reaches them. Linear; the part table is the observer's, so both see the same
+/// message. The steps name ranges, so that a caller may work piece by piece.
+///
+/// The whole message is held in memory, and its result beside it: whoever calls bounds the size (`DeliveryLimits.convertedMessage`)
+/// and how much of it there is at one time (`DeliveryLimits.conversionMemory`).
 public struct SevenBitDowngrade: Sendable {
   /// Why it can't be done: 5.6.3.
   public enum Refusal: Error, Hashable, Sendable {
-    /// Octets beyond ASCII in a header need SMTPUTF8 (RFC 6532): 5.6.7.
-    case eightBitHeader
+    /// The header breaks a budget, so that nothing is known of what follows it.
+    case unreadableHeader
     /// A signature covers the octets as they are (RFC 1847, 2.1).
     case signed
     /// In a part that was not looked into: too deep, without a boundary, of a kind that must be 7-bit (RFC 2046, 5.2).
@@ -37,7 +41,7 @@ public struct SevenBitDowngrade: Sendable {
     var observer = MessageObserver()
     message.withUnsafeBytes { observer.observe($0) }
     let observation = observer.finish()
-    guard observation.problem == nil, !observation.census.hasEightBitHeader else { throw .eightBitHeader }
+    guard observation.problem == nil else { throw .unreadableHeader }
     let parts = observation.parts
     // From the last to the first: whether something inside a part is written anew.
     var needs = [Bool](repeating: false, count: parts.count)
@@ -56,9 +60,13 @@ public struct SevenBitDowngrade: Sendable {
       }
     }
     copy(upTo: message.count)
+    let header = observation.facts.hasNoHeader ? 0 : parts.first?.bodyStart ?? 0
     for step in steps {
       guard case .copy(let range) = step else { continue }
-      guard !Self.needsEncoding(message, range) else { throw .outsideParts }
+      let headerEnd = min(max(header, range.lowerBound), range.upperBound)
+      guard !Self.needsEncoding(message, range.lowerBound..<headerEnd, takesEightBit: true),
+        !Self.needsEncoding(message, headerEnd..<range.upperBound)
+      else { throw .outsideParts }
     }
   }
 
@@ -85,11 +93,11 @@ public struct SevenBitDowngrade: Sendable {
   }
 
   /// Whether a 7-bit transport can't carry these octets: beyond ASCII, NUL, CR or LF alone, a line over 998 (RFC 5322, 2.1.1).
-  private static func needsEncoding(_ message: [UInt8], _ range: Range<Int>) -> Bool {
+  private static func needsEncoding(_ message: [UInt8], _ range: Range<Int>, takesEightBit: Bool = false) -> Bool {
     var length = 0
     var previous: UInt8 = 0
     for byte in message[range] {
-      if byte >= 0x80 || byte == 0 { return true }
+      if (byte >= 0x80 && !takesEightBit) || byte == 0 { return true }
       if byte == 0x0A {
         // A range may begin between the two: the CR is before it then.
         if previous != 0x0D, length > 0 { return true }

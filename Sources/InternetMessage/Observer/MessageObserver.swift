@@ -37,6 +37,8 @@ public struct MessageObserver: Sendable {
   var previewIsHTML = false
   var previewCharset: [UInt8] = []
 
+  /// Whether what is beyond ASCII in the header is UTF-8.
+  private var headerText = UTF8Scan()
   /// Whether the message's own header is being read.
   private var isTopHeader = true
   /// The line that is being read, if it began in an earlier piece: its first octets.
@@ -95,6 +97,7 @@ public struct MessageObserver: Sendable {
   private mutating func count(_ bytes: UnsafeRawBufferPointer, isHeader: Bool) {
     let found = ByteScan.census(bytes)
     if found.hasEightBit { if isHeader { census.hasEightBitHeader = true } else { census.hasEightBitBody = true } }
+    if isHeader, found.hasEightBit || headerText.isOpen { headerText.take(bytes) }
     if found.hasNUL { census.isBinary = true }
     carriageReturns &+= found.carriageReturns
     census.size = census.size.addedClamped(bytes.count)
@@ -315,6 +318,7 @@ public struct MessageObserver: Sendable {
     }
     let end = PartTable.End(offset: census.size, lines: lines, lineEnd: 0)
     for _ in 0..<table.closeAll(at: end) { note(.missingFinalBoundary) }
+    census.hasForeignHeader = census.hasEightBitHeader && !facts.hasNoHeader && !headerText.isValid
     if facts.hasNoHeader, census.hasEightBitHeader {
       census.hasEightBitHeader = false
       census.hasEightBitBody = true
@@ -326,7 +330,7 @@ public struct MessageObserver: Sendable {
       census.hasEightBitBody = hasEightBit
     }
     // A line end in SMTP is CR and LF together; each alone is data that only BINARYMIME carries (RFC 5321, 2.3.8).
-    if carriageReturns != pairs || census.longestLine > 998 { census.isBinary = true }
+    if carriageReturns != pairs { census.isBinary = true }
     census.hops = facts.received
     finishSummary()
     return MessageObservation(

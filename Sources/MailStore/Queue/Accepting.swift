@@ -37,8 +37,9 @@ extension Writer {
       id, received: acceptance.received, thread: thread, envelope: EnvelopeRecord.packed(acceptance.envelope, acceptance.census),
       prefix: acceptance.prefix, summary: acceptance.summary, place)
     var queued: QueuedMessage?
-    if record.hadRecipients {
-      let entries = try acceptance.recipients.map { try enqueue($0, of: acceptance.id, claiming: claiming) }
+    let queuedRecipients = acceptance.recipients + acceptance.confirmations
+    if !queuedRecipients.isEmpty {
+      let entries = try queuedRecipients.map { try enqueue($0, of: acceptance.id, claiming: claiming) }
       queued = QueuedMessage(
         id: acceptance.id, received: acceptance.received, envelope: acceptance.envelope, census: acceptance.census,
         body: BodyID(rawValue: id), size: Int(size), entries: entries)

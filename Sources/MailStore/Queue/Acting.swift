@@ -5,21 +5,24 @@ import Outside
 
 /// What a postmaster does to the queue.
 extension Writer {
-  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) throws -> Int {
+  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) throws -> ActedOn {
     if case .reroute(let nextHop) = action, nextHop.isEmpty || nextHop.utf8.count > limits.destination {
       throw StoreError.invalid("a next hop has 1 to \(limits.destination) octets")
     }
-    var done = 0
+    var done = ActedOn()
     var position = QueuePosition()
     while true {
       let page = try QueueReading.page(of: selection, after: &position, limit: limits.page, in: database)
       for message in page {
-        for entry in message.entries where try act(action, on: entry, now: now) { done += 1 }
+        for entry in message.entries where try act(action, on: entry, now: now) {
+          done.count += 1
+          if entry.state == .claimed { done.leased.append(entry.id) }
+        }
         if action == .remove { try dropMessageIfUnused(Int64(bitPattern: message.id.rawValue)) }
       }
       if position.isAtEnd { break }
     }
-    if done > 0 { changes.append(.queue) }
+    if done.count > 0 { changes.append(.queue) }
     return done
   }
 
@@ -77,8 +80,8 @@ extension Writer {
     }
     guard let kind else { return true }
     var event = TraceEvent(time: now, kind: kind, recipient: entry.address.plainText)
-    if case .reroute(let nextHop) = action { event.detail = [.init("next-hop", nextHop)] }
-    if isLeased { event.detail.append(.init("effective", "after the attempt under way")) }
+    if case .reroute(let nextHop) = action { event.detail = [.init("next-hop", NextHopText.redacted(nextHop))] }
+    if isLeased { event.detail.append(.init("effective", "unless an attempt under way succeeds")) }
     try appendTrace(entry.message, [event])
     return true
   }

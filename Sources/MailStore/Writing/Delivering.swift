@@ -25,11 +25,12 @@ extension Writer {
     return found
   }
 
-  /// Refuses what would put the account, or its domain, over its quota.
-  func checkQuota(_ account: CounterCache.AccountState, adding octets: Int64) throws {
-    if account.quota > 0, account.octets.addedClamped(octets) > account.quota { throw StoreError.overQuota(account.id) }
+  /// Refuses what would put the account, or its domain, over its quota by more than `grace` octets.
+  func checkQuota(_ account: CounterCache.AccountState, adding octets: Int64, grace: Int64 = 0) throws {
+    func isOver(_ used: Int64, _ quota: Int64) -> Bool { quota > 0 && used.addedClamped(octets) > quota.addedClamped(grace) }
+    guard !isOver(account.octets, account.quota) else { throw StoreError.overQuota(account.id) }
     let domain = try usage(ofDomain: account.domain)
-    if domain.quota > 0, domain.octets.addedClamped(octets) > domain.quota { throw StoreError.overQuota(account.id) }
+    guard !isOver(domain.octets, domain.quota) else { throw StoreError.overQuota(account.id) }
   }
 
   /// The domain's use; counted over its mailboxes once, and only if it has a quota.
@@ -107,7 +108,7 @@ extension Writer {
     let prefix = DeliveryPrefix.fields(reversePath: reversePath, recipient: delivery.recipient)
     let whole = size + Int64(prefix.count)
     let name = try MailboxName.checked(delivery.mailbox, limits)
-    try checkQuota(account, adding: whole)
+    try checkQuota(account, adding: whole, grace: delivery.quotaGrace)
     let mailbox = try account.mailboxes[name] ?? makeMailbox(name, of: account, specialUse: nil)
     let entry = NewEntry(message: message, flags: flags, internalDate: received, size: whole, prefix: prefix)
     return (mailbox.id, try insert(entry, into: mailbox, of: account))

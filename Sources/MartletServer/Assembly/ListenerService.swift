@@ -7,14 +7,12 @@ import Synchronization
 
 /// What one listener's sessions start with; a reload replaces it for the sessions to come.
 final class ListenerService: Sendable {
-  private let section: Configuration.Listener
   private let holder: Mutex<SMTPListener>
 
   init(
     section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, contentMemory: ContentMemory,
     _ configuration: Configuration
   ) {
-    self.section = section
     let context = section.security == .none ? nil : server.tls.server
     self.holder = Mutex(
       SMTPListener(
@@ -29,9 +27,12 @@ final class ListenerService: Sendable {
 
   var current: SMTPListener { holder.withLock { $0 } }
 
-  func update(_ configuration: Configuration) {
+  func update(_ section: Configuration.Listener, _ configuration: Configuration, tls: OpenSSLContext?) {
+    let context = section.security == .none ? nil : tls
     holder.withLock { listener in
-      listener.service = Settings.service(section, configuration, offersTLS: listener.tls != nil)
+      listener.tls = context
+      listener.isImplicitTLS = section.security == .implicit
+      listener.service = Settings.service(section, configuration, offersTLS: context != nil)
       listener.limits = Settings.session(configuration)
     }
   }

@@ -22,9 +22,4 @@ final class SchedulerOutbound: Outbound {
       loop.loop.execute { scheduler.submit(message, bytes: bytes) }
     }
   }
-
-  func delivered(_ acceptance: Acceptance, header: ByteBuffer) {
-    guard let scheduler = scheduler.withLock({ $0 }) else { return }
-    loop.loop.execute { scheduler.delivered(acceptance, header: header) }
-  }
 }

@@ -28,7 +28,6 @@ public final class Server: Sendable {
   let router: Router
   let scheduler: Scheduler
   let outbound: SchedulerOutbound
-  let resolver: UnboundResolver
   let tls: TLSContexts
   let clock: any Clock
   let notes: any ParsingNotes
@@ -37,6 +36,8 @@ public final class Server: Sendable {
 
   private struct State {
     var configuration: Configuration
+    var resolver: UnboundResolver
+    var formerResolver: UnboundResolver?
     var listeners: [Listener] = []
     var services: [ListenerService] = []
   }
@@ -59,6 +60,16 @@ public final class Server: Sendable {
   /// Looks at the queue now: recipients may have become due.
   func wakeQueue() { loops.all[0].loop.execute { [scheduler] in scheduler.queueChanged() } }
 
+  /// Takes recipients out of delivery's hands that only wait there; how many.
+  func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
+    let count = Mutex(0)
+    await loops.all[0].start { [scheduler] in
+      let withdrawn = await scheduler.withdraw(recipients)
+      count.withLock { $0 = withdrawn }
+    }.value
+    return count.withLock { $0 }
+  }
+
   /// The configuration it runs by.
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
@@ -72,11 +83,10 @@ public final class Server: Sendable {
     router = parts.router
     scheduler = parts.scheduler
     outbound = parts.outbound
-    resolver = parts.resolver
     tls = parts.tls
     clock = parts.clock
     log = parts.log
-    state = Mutex(State(configuration: configuration))
+    state = Mutex(State(configuration: configuration, resolver: parts.resolver))
   }
 
   /// Starts everything.
@@ -121,12 +131,8 @@ public final class Server: Sendable {
   }
 
   private func listen(on sockets: [ListeningSocket], _ configuration: Configuration) async throws {
-<<<<<<< HEAD
-    let full = FullMailboxes()
-    let memory = ContentMemory()
-=======
     let full = FullMailboxes(clock: clock)
->>>>>>> f1
+    let memory = ContentMemory()
     for (socket, section) in zip(sockets, configuration.listeners) {
       let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
@@ -143,11 +149,16 @@ public final class Server: Sendable {
     }
   }
 
-  /// Takes another configuration: limits, trust, routes, certificates, queue settings. Sessions that run go on as they began.
-  /// Listeners, the data folder and the number of loops need a restart; what differs there is told and left as it is.
-  public func reload(_ configuration: Configuration) async throws {
-    try tls.reload(configuration, clock: clock)
+  /// Takes another configuration, for all that begins from now on; sessions that run go on as they began. What needs a start
+  /// (`Settings.needingStart`: sockets, the store, the process) is told and left as it is.
+  public func reload(_ wanted: Configuration) async throws {
+    let old = self.configuration
+    let configuration = Settings.applicable(wanted, after: old)
+    // What can be wrong comes first.
     let table = try Settings.routeTable(configuration)
+    let resolver = configuration.dns == old.dns ? nil : try UnboundResolver(Settings.resolver(configuration))
+    try tls.reload(configuration, clock: clock)
+    if let resolver { use(resolver) }
     router.update(Settings.router(configuration, table: table, addresses: endpoints))
     let delivery = Settings.delivery(configuration)
     loops.all[0].start { [scheduler] in scheduler.update(delivery) }
@@ -156,18 +167,24 @@ public final class Server: Sendable {
     directory.update(DirectorySettings(configuration.directory))
     try await directory.load(from: store)
     let services = state.withLock { state in
-      let kept = state.configuration
       state.configuration = configuration
-      if kept.listeners.map(\.address) != configuration.listeners.map(\.address) || kept.data != configuration.data {
-        log.warning("changed listeners and data folder take effect at the next start")
-        state.configuration.listeners = kept.listeners
-        state.configuration.data = kept.data
-      }
       return state.services
     }
-    for service in services { service.update(configuration) }
+    for (service, section) in zip(services, configuration.listeners) { service.update(section, configuration, tls: tls.server) }
     wakeQueue()
     log.notice("configuration reloaded")
+    let keys = Settings.needingStart(from: old, to: wanted)
+    if !keys.isEmpty { log.warning("takes effect at the next start: \(keys.joined(separator: ", "))") }
+  }
+
+  /// Asks another resolver from now on. The old one answers what it was asked, and ends at the reload after this.
+  private func use(_ resolver: UnboundResolver) {
+    router.use(resolver)
+    let ended = state.withLock { state in
+      defer { (state.formerResolver, state.resolver) = (state.resolver, resolver) }
+      return state.formerResolver
+    }
+    ended?.stop()
   }
 
   /// Ends politely: no new connections, `421` to who waits, whole messages finished, everything committed. Returns within about 10 s.
@@ -180,7 +197,7 @@ public final class Server: Sendable {
       group.addTask { await delivery.value }
     }
     await store.close()
-    resolver.stop()
+    for resolver in state.withLock({ [$0.resolver, $0.formerResolver] }) { resolver?.stop() }
     await loops.shutdown()
     log.notice("stopped")
   }

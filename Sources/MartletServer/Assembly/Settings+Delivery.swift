@@ -27,7 +27,9 @@ extension Settings {
     var own = InterfaceAddresses.all()
     for case .ip(let address, _) in addresses where !address.bytes.allSatisfy({ $0 == 0 }) { own.insert(address) }
     // Loopback is everybody's own; whether it may be used at all is another rule's matter.
-    return RouterSettings(hostname: configuration.hostname, ownAddresses: own.filter { !$0.isLoopback }, table: table)
+    return RouterSettings(
+      hostname: configuration.hostname, ownAddresses: own.filter { !$0.isLoopback }, table: table,
+      allowsInternalAddresses: configuration.delivery.allowsInternalAddresses)
   }
 
   static func delivery(_ configuration: Configuration) -> DeliverySettings {

@@ -1,3 +1,4 @@
+import MailModel
 import MailStore
 import Outside
 
@@ -8,6 +9,9 @@ public protocol LiveServer: Sendable {
 
   /// Recipients may have become due: look at the queue now.
   func wakeQueue()
+
+  /// Takes those of these recipients out of delivery's hands that are not being attempted just now; how many.
+  func withdraw(_ recipients: [QueueRecipientID]) async -> Int
 
   /// What is going on.
   var report: LiveReport { get }

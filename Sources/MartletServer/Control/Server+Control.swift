@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import MailModel
 import MailStore
 import Outside
 
@@ -11,6 +12,8 @@ struct ServerReports: LiveServer {
   func directoryChanged() async throws(StoreError) { try await server.directory.load(from: server.store) }
 
   func wakeQueue() { server.wakeQueue() }
+
+  func withdraw(_ recipients: [QueueRecipientID]) async -> Int { await server.withdraw(recipients) }
 
   var report: LiveReport {
     let census = server.overload.census

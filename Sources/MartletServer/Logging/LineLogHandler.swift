@@ -3,10 +3,16 @@ import Outside
 
 /// A swift-log handler that writes one line a record: `time=... level=info msg="..." key=value`, or a JSON object.
 public struct LineLogHandler: LogHandler {
-  public var logLevel: Logger.Level
+  /// One logger's own level, where it was set; else that of all.
+  public var logLevel: Logger.Level {
+    get { ownLevel ?? threshold.level }
+    set { ownLevel = newValue }
+  }
   public var metadata: Logger.Metadata = [:]
   public var metadataProvider: Logger.MetadataProvider?
 
+  private var ownLevel: Logger.Level?
+  private let threshold: LogThreshold
   private let writer: LogWriter
   private let clock: any Clock
   private let format: LogLine.Format
@@ -21,8 +27,13 @@ public struct LineLogHandler: LogHandler {
 
   /// Writes records of at least `level` to `writer`.
   public init(writer: LogWriter, level: Logger.Level = .info, format: Format = .text, clock: any Clock = SystemClock()) {
+    self.init(writer: writer, threshold: LogThreshold(level), format: format, clock: clock)
+  }
+
+  /// Writes records of at least the level that `threshold` has at the time.
+  public init(writer: LogWriter, threshold: LogThreshold, format: Format = .text, clock: any Clock = SystemClock()) {
     self.writer = writer
-    self.logLevel = level
+    self.threshold = threshold
     self.format = format == .json ? .json : .text
     self.clock = clock
   }

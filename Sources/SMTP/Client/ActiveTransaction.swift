@@ -20,6 +20,8 @@ struct ActiveTransaction: Sendable {
   /// RCPT was answered with 2xx.
   var isAccepted: [Bool]
   var acceptedCount = 0
+  /// RCPT was answered with 2xx, whatever became of MAIL: the host has a recipient in hand.
+  var hostHasRecipient = false
   /// Recipients before this one have been named on the wire.
   var nextRecipient = 0
   /// RCPT replies that are still to come, named on the wire or not.
@@ -27,6 +29,10 @@ struct ActiveTransaction: Sendable {
   /// Any reply to a command of this transaction came.
   var wasAnswered = false
   var mailAccepted = false
+  /// Nothing that this connection carried before can be in the way: it is the first, or stands behind RSET.
+  var startsClean = false
+  /// A reply to the end was no success (LMTP has several).
+  var endFailed = false
   var sentBody = false
 
   init(_ transaction: SMTPClientTransaction, terms: SMTPClientPlan.Terms, named: Int) {
@@ -50,6 +56,9 @@ struct ActiveTransaction: Sendable {
       results[index] = result
     }
   }
+
+  /// Whether the host may still hold an envelope once this is over, other than by its end.
+  var mayBeOpen: Bool { mailAccepted || hostHasRecipient }
 
   /// The conversation is over before this transaction.
   mutating func giveUp(_ failure: SMTPClientFailure?, isFirst: Bool) {

@@ -3,7 +3,7 @@ import NIOCore
 
 /// MAIL, RCPT, DATA or BDAT, and the end.
 extension SMTPClient {
-  /// Bodies up to this go out with BDAT before RCPT is answered: 64 KiB.
+  /// Bodies up to this go out with BDAT before RCPT is answered, where nothing else is under way: 64 KiB.
   static let eagerChunk = 65_536
 
   /// How this host could be given `transaction`.
@@ -35,6 +35,7 @@ extension SMTPClient {
     }
     started &+= 1
     active.append(ActiveTransaction(transaction, terms: terms, named: countNamed(transaction)))
+    active[active.count - 1].startsClean = needsReset || started == 1
     if needsReset {
       pendingOutput.writeStaticString("RSET\r\n")
       expected.append(.reset)
@@ -69,7 +70,10 @@ extension SMTPClient {
     while active[index].nextRecipient < active[index].named { nameRecipient(index) }
     switch active[index].terms.framing {
     case .dotted: askForData(index)
-    case .chunk: if transaction.size <= Self.eagerChunk { announceChunk(index) }
+    case .chunk:
+      // RFC 3030, 2: a chunk that fails leaves the transaction in an unknown state. Behind another one, the body therefore waits for
+      // the replies to its own envelope.
+      if index == 0, transaction.size <= Self.eagerChunk { announceChunk(index) }
     }
   }
 
@@ -126,7 +130,13 @@ extension SMTPClient {
       if !capabilities.pipelining { nameRecipient(index) }
       return
     }
-    active[index].settle(Self.refusal(reply, at: .mail))
+    if reply.code == 503, !active[index].startsClean {
+      // The host is still in another transaction: no fault of this message. RSET, and once more.
+      active[index].settle(.notTried)
+      needsReset = true
+    } else {
+      active[index].settle(Self.refusal(reply, at: .mail))
+    }
     if !capabilities.pipelining { complete(index, needsReset: false) }
   }
 
@@ -134,6 +144,7 @@ extension SMTPClient {
     guard let index = index(of: id), recipient < active[index].results.count else { return }
     active[index].wasAnswered = true
     active[index].unanswered -= 1
+    if reply.isSuccess { active[index].hostHasRecipient = true }
     if active[index].results[recipient] == nil {
       if reply.isSuccess {
         active[index].isAccepted[recipient] = true
@@ -157,7 +168,7 @@ extension SMTPClient {
     guard active[index].phase == .envelope else { return }
     let isAsked = capabilities.pipelining && active[index].terms.framing == .dotted
     guard !isAsked else { return }
-    guard active[index].acceptedCount > 0 else { return complete(index, needsReset: active[index].mailAccepted) }
+    guard active[index].acceptedCount > 0 else { return complete(index, needsReset: active[index].mayBeOpen) }
     switch active[index].terms.framing {
     case .dotted: askForData(index)
     case .chunk: announceChunk(index)
@@ -172,6 +183,10 @@ extension SMTPClient {
         active[index].phase = .sendingBody
         return
       }
+      guard !active[index].hostHasRecipient else {
+        // It would give an empty message to somebody, in another sender's name.
+        return end(SMTPClientFailure(stage: .data, reason: "451 4.5.0 Host refused MAIL and accepted RCPT and DATA"))
+      }
       // RFC 2920, 3.1: the host waits for a message though it has no recipient; it gets an empty one.
       pendingOutput.writeStaticString(".\r\n")
       active[index].phase = .waitingForEnd
@@ -179,7 +194,7 @@ extension SMTPClient {
       return
     }
     active[index].settle(Self.refusal(reply, at: .data), onlyAccepted: true)
-    complete(index, needsReset: active[index].mailAccepted)
+    complete(index, needsReset: active[index].mayBeOpen)
   }
 
   mutating func endAnswered(_ reply: SMTPReply, _ id: UInt64) {
@@ -187,6 +202,7 @@ extension SMTPClient {
     let isChunk = active[index].terms.framing == .chunk
     if isChunk, active[index].acceptedCount > 0, [500, 502, 504].contains(reply.code) { chunkingRefused = true }
     let result: SMTPRecipientResult
+    if !reply.isSuccess { active[index].endFailed = true }
     if reply.isSuccess {
       result = .accepted(reply)
     } else if chunkingRefused, isChunk {
@@ -201,7 +217,7 @@ extension SMTPClient {
       active[index].settle(result, onlyAccepted: true)
     }
     if reply.isIntermediate { return end(SMTPClientFailure(stage: .end, reply: reply)) }
-    complete(index, needsReset: active[index].acceptedCount == 0 || (isChunk && !reply.isSuccess))
+    complete(index, needsReset: active[index].acceptedCount == 0 || active[index].endFailed)
   }
 
   private func nextAccepted(_ index: Int) -> Int? {
@@ -216,10 +232,11 @@ extension SMTPClient {
     if needsReset { self.needsReset = true }
   }
 
-  /// 4yz and what should not come here: again later; 5yz: never (RFC 5321, 4.2.1).
+  /// 4yz and what should not come here: again later; 5yz: never (RFC 5321, 4.2.1). 503 speaks of the order of commands, not of the
+  /// message: again later.
   static func refusal(_ reply: SMTPReply, at stage: SMTPClientStage) -> SMTPRecipientResult {
     let failure = SMTPClientFailure(stage: stage, reply: reply)
-    return reply.isPermanent ? .permanent(failure) : .transient(failure)
+    return reply.isPermanent && reply.code != 503 ? .permanent(failure) : .transient(failure)
   }
 
   /// 452 or 552 for too many recipients (RFC 5321, 4.5.3.1.10), not for a full mailbox or disk.

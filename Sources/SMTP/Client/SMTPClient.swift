@@ -4,7 +4,7 @@ import NIOCore
 /// The client's side of an SMTP or LMTP conversation, as a value: replies in, commands and steps out.
 ///
 /// What it is: greeting, EHLO (HELO where a host knows no better), STARTTLS, AUTH, then one transaction after the other, two
-/// under way at a time: where PIPELINING is offered, the commands of the next ride behind the final dot of the last
+/// under way at a time: where PIPELINING is offered, MAIL and RCPT of the next ride behind the final dot or chunk of the last
 /// (RFC 2920, 3.1).
 ///
 /// What it promises:
@@ -13,6 +13,8 @@ import NIOCore
 ///   connection lost between the end and its reply is `.transient`: tried again, never lost (RFC 5321, 4.5.4.1).
 /// - Nothing from before TLS counts after it. Credentials go out under TLS only, unless it was explicitly allowed.
 /// - A message that the host can't take unharmed is not sent to it.
+/// - Whatever the host makes of a transaction that failed, no body goes out behind an envelope that is not its own: behind another
+///   transaction a body waits until its MAIL was accepted, and a state that was not expected (503) condemns no message.
 ///
 /// Limits: replies are bounded by `SMTPReplyParser`; the host's LIMITS and SIZE are kept. Deadlines are the transport's.
 ///
@@ -101,8 +103,9 @@ public struct SMTPClient: Sendable {
     guard phase == .ready, failure == nil, active.count < 2 else { return false }
     if capabilities.maximumMessages > 0, started >= capabilities.maximumMessages { return false }
     guard let last = active.last else { return completed.isEmpty }
-    // RFC 2920, 3.1: the next may be sent with the end of this one.
-    return capabilities.pipelining && last.phase == .waitingForEnd
+    // RFC 2920, 3.1: the next may be sent with the end of this one. But BDAT for nobody ends no transaction, nor does every host end
+    // one at an empty message that is for nobody: the next MAIL would be refused and its RCPT added to what is still open.
+    return capabilities.pipelining && last.phase == .waitingForEnd && last.acceptedCount > 0
   }
 
   /// Whether the host's limit of messages a connection is reached (RFC 9422, 4.1): quit when all is done.

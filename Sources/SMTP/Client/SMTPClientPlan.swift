@@ -46,17 +46,22 @@ public enum SMTPClientPlan: Hashable, Sendable {
   private static func refuse(_ reason: String) -> SMTPClientPlan { .refuse(SMTPClientFailure(stage: .mail, reason: reason)) }
 
   /// SMTPUTF8 where it is needed and offered (RFC 6531, 3.4); without it only what can be said in ASCII goes on.
+  ///
+  /// A header is international only if its sender said so and it is UTF-8 (RFC 6532, 3). Any other with octets beyond ASCII is none
+  /// that a standard knows, and goes on as it came.
   private static func internationalize(
     _ transaction: SMTPClientTransaction, _ capabilities: SMTPCapabilities, _ terms: inout Terms
   ) -> SMTPClientPlan? {
+    let census = transaction.census
+    let hasUTF8Header =
+      census.hasEightBitHeader && !census.hasForeignHeader && transaction.envelope.isInternationalized
     let addresses = transaction.recipients.map(\.address) + [transaction.envelope.reversePath].compactMap { $0 }
-    let needsUTF8 = transaction.census.hasEightBitHeader || addresses.contains { $0.needsUTF8 }
-    guard needsUTF8 else { return nil }
+    guard hasUTF8Header || addresses.contains(where: { $0.needsUTF8 }) else { return nil }
     if capabilities.utf8 {
       terms.usesUTF8 = true
       return nil
     }
-    if transaction.census.hasEightBitHeader {
+    if hasUTF8Header {
       return refuse("550 5.6.9 The message has a header in UTF-8, and the host does not offer SMTPUTF8")
     }
     // U-labels can be said as A-labels; a local part belongs to its own host alone.
@@ -70,16 +75,18 @@ public enum SMTPClientPlan: Hashable, Sendable {
   ) -> SMTPClientPlan? {
     let census = transaction.census
     let mayChunk = capabilities.chunking && settings.usesChunking
-    // Lines that are too long are "binary" to the letter, but every host at hand takes them; NUL, bare CR and bare LF it does not.
-    let isBinary = census.isBinary && census.longestLine <= 998
-    if isBinary {
-      guard capabilities.chunking, capabilities.binaryMIME else { return .needsSevenBit }
+    // NUL, bare CR and bare LF (RFC 3030, 3). Lines that are too long are "binary" to the letter too, but hosts take them.
+    if census.isBinary {
+      guard mayChunk, capabilities.binaryMIME else { return .needsSevenBit }
       terms.bodyType = .binaryMIME
       terms.framing = .chunk
       return nil
     }
     if census.hasEightBitBody || terms.usesUTF8 {
       guard capabilities.eightBitMIME else { return .needsSevenBit }
+      terms.bodyType = .eightBitMIME
+    } else if census.hasEightBitHeader, capabilities.eightBitMIME {
+      // No body type speaks of the header; a host that takes 8 bits hears that there are some.
       terms.bodyType = .eightBitMIME
     }
     // One round trip less, and no stuffing; worth it only if commands can be sent together.

@@ -35,7 +35,8 @@ enum ServerProcess {
       Console.error("martlet: \(error)")
       return 73
     }
-    let log = ServerLog.logger(configuration.log, writer: writer)
+    let threshold = LogThreshold(ServerLog.level(configuration.log))
+    let log = ServerLog.logger(configuration.log, writer: writer, threshold: threshold)
     defer { writer.flush() }
     do {
       let server = try await Server.start(configuration, sockets: sockets, notes: notes ?? NoParsingNotes(), log: log)
@@ -43,7 +44,7 @@ enum ServerProcess {
       log.notice(
         "started",
         metadata: ["version": "\(MartletVersion.text)", "hostname": "\(configuration.hostname)", "process": "\(getpid())"])
-      await follow(signals, server, file.path, writer, log)
+      await follow(signals, server, file.path, writer, threshold, log)
       await control.stop()
       await server.shutdown()
       return 0
@@ -59,19 +60,21 @@ enum ServerProcess {
 
   /// Reloads at SIGHUP; returns at SIGTERM or SIGINT.
   private static func follow(
-    _ signals: ProcessSignals, _ server: Server, _ path: String, _ writer: LogWriter, _ log: Logger
+    _ signals: ProcessSignals, _ server: Server, _ path: String, _ writer: LogWriter, _ threshold: LogThreshold, _ log: Logger
   ) async {
     while true {
       switch await signals.next() {
       case .terminate:
         log.notice("ending")
         return
-      case .reload: await reload(server, path, writer, log)
+      case .reload: await reload(server, path, writer, threshold, log)
       }
     }
   }
 
-  private static func reload(_ server: Server, _ path: String, _ writer: LogWriter, _ log: Logger) async {
+  private static func reload(
+    _ server: Server, _ path: String, _ writer: LogWriter, _ threshold: LogThreshold, _ log: Logger
+  ) async {
     do {
       try writer.reopen()
     } catch {
@@ -79,6 +82,7 @@ enum ServerProcess {
     }
     do {
       try await server.reload(try ConfigurationFile(path: path).configuration)
+      threshold.level = ServerLog.level(server.configuration.log)
     } catch {
       for line in "\(error)".split(separator: "\n") {
         log.error("configuration not reloaded, the old one stays", metadata: ["problem": "\(line)"])
@@ -89,9 +93,11 @@ enum ServerProcess {
 
 /// The log as `[log]` wants it.
 enum ServerLog {
-  static func logger(_ settings: Configuration.Log, writer: LogWriter) -> Logger {
-    let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
+  static func level(_ settings: Configuration.Log) -> Logger.Level { Logger.Level(rawValue: settings.level.rawValue) ?? .info }
+
+  static func logger(_ settings: Configuration.Log, writer: LogWriter, threshold: LogThreshold? = nil) -> Logger {
+    let threshold = threshold ?? LogThreshold(level(settings))
     let format: LineLogHandler.Format = settings.format == .json ? .json : .text
-    return Logger(label: "martlet") { _ in LineLogHandler(writer: writer, level: level, format: format) }
+    return Logger(label: "martlet") { _ in LineLogHandler(writer: writer, threshold: threshold, format: format) }
   }
 }

@@ -17,8 +17,7 @@ first_valid_uid = 1
 default_internal_user = dovecot
 mail_location = maildir:{folder}/mail/%u
 userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home={folder}/mail/%u
+{users}
 }}
 passdb {{
   driver = static
@@ -44,14 +43,20 @@ recipient_delimiter = +
 
 
 class Dovecot:
-    def __init__(self, folder):
+    def __init__(self, folder, users=None):
+        """Takes mail for everybody, or only for these `users` of boxes.example."""
         self.folder, self.port = Path(folder), free_port()
         self.socket = self.folder / "lmtp.sock"
         (self.folder / "mail").mkdir(parents=True, exist_ok=True)
         nobody = pwd.getpwnam("nobody")
         os.chown(self.folder / "mail", nobody.pw_uid, nobody.pw_gid)
         self.configuration = self.folder / "dovecot.conf"
-        self.configuration.write_text(CONFIGURATION.format(folder=self.folder, port=self.port, name=f"test-{self.port}"))
+        found = f"  driver = static\n  args = uid=nobody gid=nogroup home={self.folder}/mail/%u"
+        if users is not None:
+            known = self.folder / "users"
+            known.write_text("".join(f"{u}@boxes.example:::::{self.folder}/mail/{u}@boxes.example\n" for u in users))
+            found = f"  driver = passwd-file\n  args = username_format=%u {known}\n  default_fields = uid=nobody gid=nogroup"
+        self.configuration.write_text(CONFIGURATION.format(users=found, folder=self.folder, port=self.port, name=f"test-{self.port}"))
         self.program = Program(["dovecot", "-F", "-c", self.configuration], self.folder / "start.log")
 
     def start(self):

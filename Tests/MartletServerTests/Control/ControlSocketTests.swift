@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Glibc
 import Logging
+import MailModel
 import MailStore
 import Outside
 import Testing
@@ -13,6 +14,7 @@ struct ControlSocketTests {
   private struct NoServer: LiveServer {
     func directoryChanged() async throws(StoreError) {}
     func wakeQueue() {}
+    func withdraw(_ recipients: [QueueRecipientID]) async -> Int { 0 }
     var report: LiveReport { LiveReport(process: 1, uptime: 0, listeners: [], shedSessions: 0, refusedConnections: 0) }
   }
 

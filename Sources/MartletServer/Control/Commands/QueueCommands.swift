@@ -148,7 +148,8 @@ public struct ShowQueued: AdminCommand {
     for entry in message.entries {
       try await context.say("recipient \(entry.address.wire)")
       try await context.say(
-        "  state   \(QueueRow.state(entry.state)), \(entry.attempts) attempts, destination \(entry.destination)")
+        "  state   \(QueueRow.state(entry.state)), \(entry.attempts) attempts, destination \(NextHopText.redacted(entry.destination))"
+      )
       if entry.state == .waiting {
         try await context.say("  next    \(context.readable(entry.nextAttempt)), \(context.relative(entry.nextAttempt))")
       }
@@ -167,6 +168,14 @@ public struct ActOnQueue: AdminCommand {
     case release
     case remove
     case reroute(to: String)
+
+    /// Whether an attempt that runs keeps it from being done.
+    var countsOnlyAtRest: Bool {
+      switch self {
+      case .hold, .remove, .reroute: true
+      case .retry, .release: false
+      }
+    }
   }
 
   public var deed: Deed
@@ -186,12 +195,20 @@ public struct ActOnQueue: AdminCommand {
     }
     let selection = try words.selection()
     let (action, done) = try action()
-    let count = try await context.asking { () async throws(StoreError) in
+    let acted = try await context.asking { () async throws(StoreError) in
       try await context.store.act(action, on: selection, now: context.clock.now())
     }
+    if acted.count == 0, !words.ids.isEmpty { throw AdminFailure("nothing in the queue matches") }
+    var busy = 0
+    if deed.countsOnlyAtRest, let live = context.live {
+      // What only waits for its turn is taken out before it has it.
+      busy = max(acted.leased.count - (await live.withdraw(acted.leased)), 0)
+    }
     context.live?.wakeQueue()
-    if count == 0, !words.ids.isEmpty { throw AdminFailure("nothing in the queue matches") }
+    let count = acted.count - busy
     try await context.say("\(count) \(count == 1 ? "recipient" : "recipients") \(done)")
+    guard busy > 0 else { return }
+    try await context.say("\(busy) \(busy == 1 ? "is" : "are") just being delivered, and will be \(done) if that fails")
   }
 
   private func action() throws(AdminFailure) -> (QueueAction, String) {
