@@ -298,7 +298,7 @@ public struct VerifyReport: Hashable, Sendable {
 
 /// What an action came to.
 public struct ActedOn: Hashable, Sendable {
-  /// Recipients that matched.
+  /// Recipients that it changed anything for.
   public var count: Int
   /// Those of them that are leased.
   public var leased: [QueueRecipientID]
