@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import NIOCore
@@ -130,7 +131,7 @@ public protocol MailStore: Sendable {
 
   // MARK: Care
 
-  /// Checks everything that can be checked and reports as it goes.
+  /// Checks everything that can be checked and reports as it goes. Ends early, as `closed`, when its task is cancelled.
   func verify(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> VerifyReport
 
   /// Copies live bodies out of segments that are mostly dead and frees the space. Octets that became free.
@@ -284,12 +285,25 @@ public struct VerifyReport: Hashable, Sendable {
   public var bodies: Int64
   public var entries: Int64
   public var octets: Int64
+  /// At most `mostProblems`.
   public var problems: [Problem]
+  /// Problems beyond those.
+  public var omitted: Int64 = 0
+  /// Problems that are told one by one: 1,000; more are counted.
+  public static let mostProblems = 1_000
+
   public init(bodies: Int64, entries: Int64, octets: Int64, problems: [Problem]) {
     self.bodies = bodies
     self.entries = entries
     self.octets = octets
     self.problems = problems
+  }
+
+  /// Tells more problems, or counts them.
+  public mutating func add(_ more: [Problem]) {
+    let taken = more.prefix(max(Self.mostProblems - problems.count, 0))
+    problems += taken
+    omitted = omitted.addedClamped(Int64(more.count - taken.count))
   }
 }
 
@@ -313,4 +327,22 @@ public enum StoreError: Error, Hashable, Sendable {
   /// A body failed its checksum and is quarantined.
   case damaged(BodyID)
   case closed
+}
+
+extension StoreError: CustomStringConvertible {
+  /// What happened, for people: it may stand in a trace, a log or a bounce.
+  public var description: String {
+    switch self {
+    case .notFound(let what): "no such \(what)"
+    case .exists(let what): "\(what) exists already"
+    case .notEmpty(let what): "\(what) is not empty"
+    case .invalid(let what): what
+    case .overQuota: "the mailbox is over its quota"
+    case .stale: "the change log no longer reaches back that far"
+    case .full: "the disk is full"
+    case .unavailable(let reason): "the store is unavailable: \(reason)"
+    case .damaged: "the stored bytes of the message are damaged"
+    case .closed: "the store is closed"
+    }
+  }
 }

@@ -32,6 +32,8 @@ public final class SQLiteStore: MailStore {
     public var vfs: String?
     public var limits = StoreLimits()
     public var segments = SegmentLimits()
+    /// Hears what a postmaster should know. Called on any worker; must only hand over.
+    public var tell: @Sendable (StoreNotice) -> Void = { _ in }
 
     public init(database: String, lock: String?, vfs: String? = nil) {
       self.database = database
@@ -86,6 +88,9 @@ public final class SQLiteStore: MailStore {
   public static func open(_ options: Options, in surroundings: Surroundings) async throws(StoreError) -> SQLiteStore {
     SQLiteStore(try await StoreParts.open(options, surroundings))
   }
+
+  /// How it is.
+  public var condition: StoreCondition { health.condition }
 
   // MARK: Bodies
 
@@ -172,7 +177,8 @@ public final class SQLiteStore: MailStore {
 
   /// What is lazy is written first, so that the read that follows sees it.
   private func writeLazy() async throws(StoreError) {
-    guard group.hasLazy else { return }
+    // A store that can't be written is read as it is.
+    guard group.hasLazy, health.mayWrite else { return }
     try await group.perform { _, _ in }
   }
 
