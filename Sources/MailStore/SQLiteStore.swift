@@ -71,6 +71,7 @@ public final class SQLiteStore: MailStore {
   let clock: any Clock
   let parts: StoreParts
   private let notes = Mutex<Int>(0)
+  private let refusals: RefusalNotes
 
   init(_ parts: StoreParts) {
     self.parts = parts
@@ -82,6 +83,7 @@ public final class SQLiteStore: MailStore {
     checkpointer = parts.checkpointer
     health = parts.health
     clock = parts.clock
+    refusals = RefusalNotes(parts.limits)
   }
 
   /// Opens the store, made if it is not there. `unavailable` names the process that has it; `invalid` a newer or foreign format.
@@ -317,6 +319,18 @@ public final class SQLiteStore: MailStore {
   public func makeQueueID() -> QueueID { parts.ids.next() }
 
   public func note(_ id: QueueID, _ events: [TraceEvent]) {
+    let wasCounting = refusals.isCounting
+    if refusals.admits(events, now: clock.monotonic()) { write(id, events) }
+    if !wasCounting, refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
+  }
+
+  /// The refusals of a minute that were only counted, each client's in one row.
+  private func tellOmitted() {
+    for omitted in refusals.ended(at: clock.monotonic()) { write(makeQueueID(), [TraceEvent(omitted, at: clock.now())]) }
+    if refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
+  }
+
+  private func write(_ id: QueueID, _ events: [TraceEvent]) {
     let isTaken = notes.withLock { waiting in
       guard waiting < limits.waitingNotes else { return false }
       waiting += 1

@@ -2,7 +2,7 @@ import MailModel
 
 /// A mailbox's counters as they are read: what can't be right (a damaged row) is counted anew from its entries.
 enum MailboxCounters {
-  /// RFC 7162, 3.1.1: a modification sequence has 63 bits. The store gives none near the end, so what is beyond this is damage.
+  /// RFC 7162, 3.1: a modification sequence has 63 bits. The store gives none near the end, so what is beyond this is damage.
   static let greatestModSeq: UInt64 = 1 << 61
 
   /// From a row of id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size.
