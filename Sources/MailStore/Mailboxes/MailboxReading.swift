@@ -51,7 +51,8 @@ enum MailboxReading {
       MailboxEntry(
         mailbox: mailbox, uid: UID(rawValue: UInt32(clamping: row.int(0))), modSeq: ModSeq(rawValue: UInt64(clamping: row.int(1))),
         flags: Keywords.flags(system: row.int(2), keywords: row.optionalText(3)), internalDate: Timestamp(microseconds: row.int(4)),
-        savedDate: Timestamp(microseconds: row.int(5)), size: max(Int(clamping: row.int(6)), 0), emailID: row.int(7), threadID: row.int(8),
+        savedDate: Timestamp(microseconds: row.int(5)), size: max(Int(clamping: row.int(6)), 0), emailID: row.int(7),
+        threadID: row.int(8),
         body: BodyID(rawValue: row.int(7)), deliveryPrefix: row.blob(9), summary: SummaryRecord.unpacked(row.blob(10)))
     }
   }
