@@ -76,11 +76,27 @@ struct StoreOpener {
   }
 
   /// Makes every index anew from its table; false if a table is damaged too.
+  ///
+  /// An index whose pages can't even be walked can't be emptied by `REINDEX`: its entry in the schema is struck out and made again. Its
+  /// old pages stay behind, unused.
   static func reindex(_ database: Database) -> Bool {
     do {
-      try database.execute("REINDEX")
+      let indices = try database.all(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name", []
+      ) { (name: $0.text(0), sql: $0.text(1)) }
+      let broken = indices.filter { (try? database.execute("REINDEX \($0.name)")) == nil }
+      guard !broken.isEmpty else { return true }
+      try database.execute("BEGIN IMMEDIATE; PRAGMA writable_schema = ON")
+      for index in broken {
+        try database.execute("DELETE FROM sqlite_schema WHERE type = 'index' AND name = '\(index.name)'")
+      }
+      try database.execute("PRAGMA writable_schema = RESET")
+      for index in broken { try database.execute(index.sql) }
+      try database.execute("COMMIT")
       return true
     } catch {
+      if database.isInTransaction { try? database.execute("ROLLBACK") }
+      try? database.execute("PRAGMA writable_schema = RESET")
       return false
     }
   }

@@ -88,7 +88,8 @@ final class Maintenance: Sendable {
     worker.submit {
       self.ballast.release()
       self.compaction.run(.ripe)
-      self.watchSpace()
+      // Not at once: a quota does not show in what is free, and each message would be told as the end and the beginning.
+      self.worker.submit(after: .seconds(Self.shortInterval)) { self.watchSpace() }
     }
     schedule(after: .zero)
   }

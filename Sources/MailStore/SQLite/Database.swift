@@ -140,7 +140,20 @@ struct SQLiteError: Error, CustomStringConvertible {
   /// What the connection says of its last call.
   init(code: Int32, handle: OpaquePointer?) {
     self.init(code: code, message: handle.map { String(cString: sqlite3_errmsg($0)) } ?? "closed")
-    if let handle, code & 0xFF == SQLITE_IOERR { errno = sqlite3_system_errno(handle) }
+    // `sqlite3_system_errno` tells what came last, which after a rolled back COMMIT is another call's: the files know their own.
+    if let handle, code == Self.writeFailed {
+      let numbers = [SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER].map { Self.lastErrno(handle, $0) }
+      errno = numbers.first { $0 != 0 } ?? sqlite3_system_errno(handle)
+    }
+  }
+
+  private static func lastErrno(_ handle: OpaquePointer, _ what: Int32) -> Int32 {
+    var file: UnsafeMutablePointer<sqlite3_file>?
+    guard sqlite3_file_control(handle, "main", what, &file) == SQLITE_OK, let file,
+      let control = file.pointee.pMethods?.pointee.xFileControl
+    else { return 0 }
+    var number: Int32 = 0
+    return control(file, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK ? number : 0
   }
 
   /// ENOSPC or EDQUOT at a write. SQLite knows the first only; at a sync either means lost pages, not a full disk.
