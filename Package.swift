@@ -154,10 +154,12 @@ if Context.environment["MARTLET_FUZZ"] != nil {
   for name in [
     "AddressList", "Codecs", "DNSRecords", "EmailAddress", "EncodedWord", "IPAddress", "MailDate", "MessageObserver", "Parameters",
     "SevenBitDowngrade", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation", "SMTPClient",
+    "StoreRecords",
   ] {
     package.targets.append(
       .target(
-        name: "Fuzz\(name)", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", nio],
+        name: "Fuzz\(name)",
+        dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", "MailStore", nio],
         path: "Fuzz/\(name)"))
     package.products.append(.library(name: "Fuzz\(name)", type: .static, targets: ["Fuzz\(name)"]))
   }

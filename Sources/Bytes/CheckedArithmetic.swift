@@ -24,4 +24,8 @@ extension FixedWidthInteger {
   /// `self + other`, held at the largest value.
   @inlinable
   public func addedClamped(_ other: Self) -> Self { addedChecked(other) ?? (other < 0 ? .min : .max) }
+
+  /// `self - other`, held at the ends of the range.
+  @inlinable
+  public func subtractedClamped(_ other: Self) -> Self { subtractedChecked(other) ?? (other < 0 ? .max : .min) }
 }

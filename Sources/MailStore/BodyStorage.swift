@@ -33,17 +33,17 @@ package protocol BodyStorage: Sendable {
   func verify(_ location: SegmentLocation) throws(StoreError) -> Bool
 
   /// Tells what the database points to, once, before anything else is called: segments without use are recycled, the others are
-  /// closed to new bodies.
-  func start(_ live: [SegmentUse]) throws(StoreError)
+  /// closed to new bodies. Nil if that can't be read: then everything is kept.
+  func start(_ live: [SegmentUse]?) throws(StoreError)
 
-  /// Segments worth compacting, most dead first. Not those that are still being filled or have pending locations.
-  func compactable(_ live: [SegmentUse]) throws(StoreError) -> [UInt32]
+  /// Segments worth compacting, most dead first, of `among` (nil: of all). Not those that are still being filled or have pending locations.
+  func compactable(_ live: [SegmentUse], among: Set<UInt32>?) throws(StoreError) -> [UInt32]
 
   /// Copies a body to the segment being filled, checksum checked on the way (`unavailable` if it does not match). Pending after it.
   func copy(_ location: SegmentLocation) throws(StoreError) -> SegmentLocation
 
-  /// Takes back segments that nothing points to and that no reader can be in; octets that became free. Those with pending locations
-  /// are left.
+  /// Takes back segments that nothing points to and that no reader can be in; octets that became free, with what the start of the
+  /// store had freed before. Those with pending locations are left.
   func recycle(_ segments: [UInt32]) throws(StoreError) -> Int64
 
   /// Closes every file; later calls fail with `closed`.

@@ -87,7 +87,13 @@ public struct StoreLimits: Hashable, Sendable {
   /// Noted events waiting to be written: 4,096; more are dropped and counted.
   public var waitingNotes: Int = 4_096
 
-  /// Octets of the reserve that is freed when the disk is full: 256 MiB; 0 keeps none.
+  /// Refusals of one client (an address, or a /64) written one by one within a minute: 20; more are counted and told together.
+  public var notedRefusals: Int = 20
+
+  /// Clients whose refusals are counted each for itself at one time: 1,024; more are counted together.
+  public var notedClients: Int = 1_024
+
+  /// Octets of the reserve that is freed when the disk is full: 256 MiB, a quarter of what is free at most; 0 keeps none.
   public var ballast: Int64 = 268_435_456
 
   public init() {}

@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import NIOCore
@@ -133,7 +134,7 @@ public protocol MailStore: Sendable {
 
   // MARK: Care
 
-  /// Checks everything that can be checked and reports as it goes.
+  /// Checks everything that can be checked and reports as it goes. Ends early, as `closed`, when its task is cancelled.
   func verify(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> VerifyReport
 
   /// Copies live bodies out of segments that are mostly dead and frees the space. Octets that became free.
@@ -287,12 +288,25 @@ public struct VerifyReport: Hashable, Sendable {
   public var bodies: Int64
   public var entries: Int64
   public var octets: Int64
+  /// At most `mostProblems`.
   public var problems: [Problem]
+  /// Problems beyond those.
+  public var omitted: Int64 = 0
+  /// Problems that are told one by one: 1,000; more are counted.
+  public static let mostProblems = 1_000
+
   public init(bodies: Int64, entries: Int64, octets: Int64, problems: [Problem]) {
     self.bodies = bodies
     self.entries = entries
     self.octets = octets
     self.problems = problems
+  }
+
+  /// Tells more problems, or counts them.
+  public mutating func add(_ more: [Problem]) {
+    let taken = more.prefix(max(Self.mostProblems - problems.count, 0))
+    problems += taken
+    omitted = omitted.addedClamped(Int64(more.count - taken.count))
   }
 }
 

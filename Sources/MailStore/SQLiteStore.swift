@@ -32,6 +32,8 @@ public final class SQLiteStore: MailStore {
     public var vfs: String?
     public var limits = StoreLimits()
     public var segments = SegmentLimits()
+    /// Hears what a postmaster should know. Called on any worker; must only hand over.
+    public var tell: @Sendable (StoreNotice) -> Void = { _ in }
 
     public init(database: String, lock: String?, vfs: String? = nil) {
       self.database = database
@@ -78,6 +80,7 @@ public final class SQLiteStore: MailStore {
     var told: UInt64 = 0
     var handler: (@Sendable (UInt64) -> Void)?
   }
+  private let refusals: RefusalNotes
 
   init(_ parts: StoreParts) {
     self.parts = parts
@@ -89,12 +92,16 @@ public final class SQLiteStore: MailStore {
     checkpointer = parts.checkpointer
     health = parts.health
     clock = parts.clock
+    refusals = RefusalNotes(parts.limits)
   }
 
   /// Opens the store, made if it is not there. `unavailable` names the process that has it; `invalid` a newer or foreign format.
   public static func open(_ options: Options, in surroundings: Surroundings) async throws(StoreError) -> SQLiteStore {
     SQLiteStore(try await StoreParts.open(options, surroundings))
   }
+
+  /// How it is.
+  public var condition: StoreCondition { health.condition }
 
   // MARK: Bodies
 
@@ -181,7 +188,8 @@ public final class SQLiteStore: MailStore {
 
   /// What is lazy is written first, so that the read that follows sees it.
   private func writeLazy() async throws(StoreError) {
-    guard group.hasLazy else { return }
+    // A store that can't be written is read as it is.
+    guard group.hasLazy, health.mayWrite else { return }
     try await group.perform { _, _ in }
   }
 
@@ -320,6 +328,18 @@ public final class SQLiteStore: MailStore {
   public func makeQueueID() -> QueueID { parts.ids.next() }
 
   public func note(_ id: QueueID, _ events: [TraceEvent]) {
+    let wasCounting = refusals.isCounting
+    if refusals.admits(events, now: clock.monotonic()) { write(id, events) }
+    if !wasCounting, refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
+  }
+
+  /// The refusals of a minute that were only counted, each client's in one row.
+  private func tellOmitted() {
+    for omitted in refusals.ended(at: clock.monotonic()) { write(makeQueueID(), [TraceEvent(omitted, at: clock.now())]) }
+    if refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
+  }
+
+  private func write(_ id: QueueID, _ events: [TraceEvent]) {
     let isTaken = notes.withLock { notes in
       guard notes.waiting < limits.waitingNotes else {
         notes.dropped &+= 1

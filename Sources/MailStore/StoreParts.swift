@@ -22,6 +22,7 @@ final class StoreParts: @unchecked Sendable {
   private(set) var group: GroupCommit
   private(set) var committer: Committer
   private(set) var checkpointer: Checkpointer
+  private(set) var compaction: Compaction
   private(set) var maintenance: Maintenance
   private let lock: Mutex<StoreLock?>
 
@@ -52,12 +53,11 @@ final class StoreParts: @unchecked Sendable {
     clock = surroundings.clock
     writerWorker = worker
     lock = Mutex(try options.lock.map { path throws(StoreError) in try StoreLock(path: path) })
-    let database = try Self.openDatabase(options)
-    ids = QueueIDs(after: try Self.highestID(in: database), clock: surroundings.clock, random: surroundings.random)
-    let writer = try Writer(database: database, limits: options.limits, clock: surroundings.clock, ids: ids)
-    try writer.resetLeases()
+    var opener = StoreOpener(options, surroundings)
+    let opened = try opener.open()
+    ids = opened.ids
     let segments = BodySegments(disk: surroundings.disk, workers: surroundings.workers, limits: options.segments)
-    try segments.start(try Self.segmentUses(in: writer.database))
+    try segments.start(opened.uses)
     bodies = segments
     // The names of what was made just now: without them the first transactions stand nowhere.
     do {
@@ -73,61 +73,44 @@ final class StoreParts: @unchecked Sendable {
         Reader(worker: surroundings.workers.makeSerialWorker(named: "reader \(number + 1)"), open: openReader)
       })
     let events = StoreEvents()
-    health = Health(onFailure: { events.failed() }, onShortage: { events.ranShort() })
+    health = Health(
+      damage: opened.damage, isReadOnly: opened.isReadOnly, tell: options.tell, onFailure: { events.failed() },
+      onShortage: { events.ranShort() })
     group = GroupCommit(worker: worker, clock: surroundings.clock, limits: options.limits) { events.run($0, $1) }
     checkpointer = Checkpointer(
       worker: surroundings.workers.makeSerialWorker(named: "checkpoint"), limits: options.limits, group: group, health: health
     ) {
       try Database(path: options.database, vfs: options.vfs, isReadOnly: false, cacheBytes: 1_048_576)
     }
+    compaction = Compaction(
+      worker: checkpointer, group: group, readers: readers, bodies: segments, totals: opened.writer.totals, health: health,
+      clock: surroundings.clock, disk: surroundings.disk)
     maintenance = Maintenance(
-      group: group, worker: checkpointer, health: health, ballast: Ballast(disk: surroundings.disk, size: options.limits.ballast))
-    committer = Committer(writer: writer, bodies: segments, limits: options.limits, health: health) { events.committed() }
+      group: group, worker: checkpointer, health: health, compaction: compaction, totals: opened.writer.totals,
+      ballast: Ballast(disk: surroundings.disk, size: options.limits.ballast))
+    committer = Committer(writer: opened.writer, bodies: segments, limits: options.limits, health: health) { events.committed() }
     events.start(self)
     maintenance.begin()
   }
 
-  private static func openDatabase(_ options: SQLiteStore.Options) throws -> Database {
-    let database = try Database(path: options.database, vfs: options.vfs, isReadOnly: false, cacheBytes: options.limits.cache)
-    try Schema.prepare(database)
-    return database
-  }
-
-  /// The highest id that a message or a trace has.
-  private static func highestID(in database: Database) throws -> QueueID {
-    let ids = try database.first(
-      "SELECT max((SELECT ifnull(max(id), 0) FROM messages), (SELECT ifnull(max(id), 0) FROM trace))", []
-    ) {
-      $0.int(0)
-    }
-    return QueueID(rawValue: UInt64(clamping: ids ?? 0))
-  }
-
-  /// What the database points to in each segment.
-  static func segmentUses(in database: Database) throws -> [SegmentUse] {
-    var uses: [SegmentUse] = []
-    try database.each("SELECT segment, extents FROM messages WHERE segment IS NOT NULL ORDER BY segment", []) { row in
-      let segment = UInt32(clamping: row.int(0))
-      let location = SegmentLocation(segment: segment, encodedExtents: row.blob(1))
-      if uses.last?.segment != segment { uses.append(SegmentUse(segment: segment, octets: 0, end: 0)) }
-      uses[uses.count - 1].octets += UInt64(clamping: location?.footprint ?? 0)
-      uses[uses.count - 1].end = max(uses[uses.count - 1].end, location?.end ?? 0)
-      return true
-    }
-    return uses
-  }
-
   // MARK: After a failure
 
-  /// Closes every connection, opens the database anew and checks it; tries again each second until it is whole.
+  private enum Recovery { case whole, failed, damaged }
+
+  /// Closes every connection, opens the database anew and checks it; tries again each second until it is whole, a damaged one each
+  /// minute (looking through it costs). Meanwhile everything that can be is read.
   func recover() {
     let isPaused = group.pause { [self] in
       readers.closeConnections {
         self.checkpointer.closeConnection {
           self.writerWorker.submit {
-            let isWhole = self.reopen()
+            let result = self.reopen()
             self.group.resume()
-            if !isWhole { self.writerWorker.submit(after: .seconds(1)) { self.recover() } }
+            switch result {
+            case .whole: break
+            case .failed: self.writerWorker.submit(after: .seconds(1)) { self.recover() }
+            case .damaged: self.writerWorker.submit(after: .seconds(60)) { self.recover() }
+            }
           }
         }
       }
@@ -136,23 +119,33 @@ final class StoreParts: @unchecked Sendable {
     if !isPaused { writerWorker.submit(after: .milliseconds(10)) { self.recover() } }
   }
 
-  private func reopen() -> Bool {
+  private func reopen() -> Recovery {
     do {
-      guard committer.withWriter({ $0.database.handle == nil || $0.log.cutToLastCommit() }) else { return false }
-      let leases = committer.withWriter { writer in
+      guard committer.withWriter({ $0.database.handle == nil || $0.log.cutToLastCommit() }) else { return .failed }
+      let (leases, totals) = committer.withWriter { writer in
         writer.database.close()
-        return writer.leases
+        return (writer.leases, writer.totals)
       }
-      let writer = try Writer(database: try Self.openDatabase(options), limits: limits, clock: clock, ids: ids)
-      let report = try writer.database.first("PRAGMA quick_check(1)", []) { $0.text(0) } ?? ""
-      guard report == "ok" else { throw SQLiteError(code: SQLITE_CORRUPT, message: report) }
+      let database = try StoreOpener.openDatabase(options)
+      guard try isWhole(database) else {
+        health.found(damage: "a table of the database is damaged: restore a backup, or export what can be read")
+        return .damaged
+      }
+      let writer = try Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals)
       writer.leases = leases
       committer.replace(writer)
       health.recovered()
-      return true
+      return .whole
     } catch {
-      return false
+      return (error as? SQLiteError)?.isCorrupt == true ? .damaged : .failed
     }
+  }
+
+  /// Whether SQLite finds the database whole, its indices made anew if need be.
+  private func isWhole(_ database: Database) throws -> Bool {
+    func check() throws -> Bool { try database.first("PRAGMA quick_check(1)", []) { $0.text(0) } == "ok" }
+    if try check() { return true }
+    return try StoreOpener.reindex(database) && check()
   }
 
   // MARK: The end
@@ -164,7 +157,7 @@ final class StoreParts: @unchecked Sendable {
       group.drain { [self] in
         readers.refuseNew()
         readers.closeConnections {
-          self.checkpointer.closeConnection {
+          self.checkpointer.closeConnection(isEnd: true) {
             self.writerWorker.submit {
               self.committer.withWriter { $0.database.close() }
               self.bodies.close()
@@ -190,8 +183,11 @@ final class StoreEvents: @unchecked Sendable {
 
   func committed() {
     guard let parts else { return }
-    parts.committer.withWriter { parts.checkpointer.committed(frames: $0.log.frames) }
-    parts.maintenance.schedule(after: .seconds(Maintenance.interval))
+    parts.committer.withWriter { writer in
+      parts.health.log(pages: Int(writer.log.frames))
+      parts.checkpointer.committed(frames: writer.log.frames)
+    }
+    parts.maintenance.committed()
   }
 
   func failed() { parts?.recover() }

@@ -1,6 +1,9 @@
 """Keeping: mailboxes, aliases, quotas, exports, the store's own checks."""
 
 import mailbox as maildirs
+import shutil
+import sqlite3
+import subprocess
 
 from peers.messages import Notification, message, parse
 from peers.processes import eventually
@@ -252,6 +255,104 @@ def test_store_verify_finds_a_flipped_bit(martlet):
     server.start()
     assert server.count("alice@example.test") >= 1
     server.send("carol@example.net", ["alice@example.test"], message())
+
+
+def flip(server, pattern):
+    """Flips a bit in every file that holds `pattern`; how many there were. The server must not run."""
+    flipped = 0
+    for file in server.data.glob("**/*"):
+        if file.is_file() and (at := file.read_bytes().find(pattern)) >= 0:
+            with file.open("r+b") as out:
+                out.seek(at + len(pattern) // 2)
+                byte = out.read(1)
+                out.seek(-1, 1)
+                out.write(bytes([byte[0] ^ 1]))
+            flipped += 1
+    return flipped
+
+
+def test_an_export_passes_over_what_is_damaged_names_it_and_fails_at_the_end(martlet):
+    server = martlet()
+    sent = [send_exactly(server, f"part {n} of five\r\n".encode() * (4000 if n % 2 else 40)) for n in range(5)]
+    server.stop()
+    server.command("store", "verify")  # opening puts everything into the database file
+    assert flip(server, b"part 1 of five\r\n" * 100) == 1 and flip(server, b"part 2 of five\r\n" * 20) >= 1
+    for state in ("stopped", "running"):
+        if state == "running":
+            server.start()
+        done = server.run("export", "maildir", "alice@example.test", server.folder / f"maildir-{state}")
+        assert done.returncode != 0 and "message 2" in done.stderr and "message 3" in done.stderr, done.stdout + done.stderr
+        bodies = [f.read_bytes() for f in (server.folder / f"maildir-{state}" / "cur").glob("*")]
+        assert len(bodies) == 3 and all(any(b.endswith(s) for b in bodies) for n, s in enumerate(sent) if n not in (1, 2))
+        file = server.folder / f"alice-{state}.mbox"
+        done = server.run("export", "mbox", "alice@example.test", file)
+        assert done.returncode != 0 and "message 2" in done.stderr, done.stdout + done.stderr
+        assert len(maildirs.mbox(str(file), create=False)) == 3
+    assert server.count("alice@example.test") == 5
+
+
+def test_a_damaged_page_of_an_index_costs_nothing_but_a_line_in_the_log(martlet):
+    server = martlet()
+    for n in range(6):
+        send_exactly(server, f"part {n}\r\n".encode() * 4000)
+    server.stop()
+    server.command("store", "verify")
+    database = sqlite3.connect(server.data / "store.db")
+    [root] = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'messages_segment'").fetchone()
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    with (server.data / "store.db").open("r+b") as out:
+        out.seek((root - 1) * 4096)
+        out.write(b"\xff")
+    server._own(*server.data.glob("store.db*"))
+    server.start()
+    assert "damaged" in server.log()
+    assert len(server.messages("alice@example.test")) == 6
+    send_exactly(server, b"one more\r\n")
+    server.command("store", "verify")
+
+
+QUOTA = """#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  path[length < 0 ? 0 : length] = 0;
+  if (access(getenv("QUOTA_REACHED"), F_OK) == 0 && strstr(path, "store.db")) { errno = EDQUOT; return -1; }
+  return syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) { return pwrite64(fd, bytes, count, at); }
+"""
+
+
+def test_a_disk_quota_is_a_full_disk(martlet, folder):
+    source, shim, reached = folder / "quota.c", folder / "quota.so", folder / "reached"
+    source.write_text(QUOTA)
+    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", shim, source], check=True)
+    server = martlet(wrapper=["env", f"LD_PRELOAD={shim}", f"QUOTA_REACHED={reached}"], store={"reserve": "0"})
+    reached.touch()
+    with Wire(server.address, server.port) as wire:
+        wire.envelope("carol@example.net", "alice@example.test")
+        code, lines = wire.data(message())
+        assert code == 452 and lines[0].startswith("4.3.1"), (lines, server.log()[-1500:])
+    assert "disk full" in server.log()
+    reached.unlink()
+
+    def taken():
+        with Wire(server.address, server.port) as wire:
+            wire.envelope("carol@example.net", "alice@example.test")
+            return wire.data(message())[0] == 250
+
+    eventually(taken, "mail being taken again")
+    assert "disk has space again" in server.log() and "the store is full" not in server.command("status")
 
 
 def test_trace_tells_where_a_message_went(martlet):

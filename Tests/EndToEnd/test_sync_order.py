@@ -40,8 +40,9 @@ def test_a_trace_in_order_passes():
         ("11 2.0 fdatasync(9</data/mail.db-wal>) = 0\n", "", "marker-two"),
         ("fdatasync(12</data/bodies/1>) = 0", "fdatasync(12</data/bodies/1>) = -1", "marker-two"),
         ("fdatasync(12</data/bodies/1>)", "fdatasync(13</data/bodies/2>)", "marker-two"),
+        ("11 1.9 pwrite64(9</data/mail.db-wal>, \"pointers\", 4096, 0) = 4096\n", "", "marker-two"),
         ("11 1.2 pwrite64(9</data/mail.db-wal>, \"\\0\\0marker-one\", 4096, 0) = 4096\n", "", "marker-one"),
-    ], ids=["250 before the sync returns", "body not synced", "pointers not synced", "sync failed", "another file synced", "never written"])
+    ], ids=["250 before the sync returns", "body not synced", "pointers not synced", "sync failed", "another file synced", "pointers never written", "never written"])
 def test_a_planted_violation_is_found(old, new, guilty):
     assert old in GOOD
     wrong = check(GOOD.replace(old, new), MARKERS)

@@ -1,7 +1,13 @@
-import MailStore
 import Testing
 
+@testable import MailStore
+
 extension StoreUnderTest: StoreFactory {
+  func forgetChanges(in store: any MailStore) async throws {
+    clock.advance(seconds: 2_592_001)
+    _ = try await (store as? SQLiteStore)?.group.perform { writer, _ in try writer.retain(isShort: false) }
+  }
+
   func open() async throws(StoreError) -> any MailStore { try await openSQLite() }
 }
 
@@ -23,6 +29,18 @@ struct ConformanceTests {
       limits.restartPages = 60
     }
     let wrong = try await StoreConformance.agreesWithModel(place, seed: seed, steps: 240)
+    #expect(wrong.isEmpty, "\(wrong.joined(separator: "; "))")
+  }
+
+  @Test("every value comes out as it was put in")
+  func values() async throws {
+    let wrong = try await StoreConformance.keepsEveryValue(StoreUnderTest())
+    #expect(wrong.isEmpty, "\(wrong.joined(separator: "; "))")
+  }
+
+  @Test("changes that are forgotten are stale")
+  func staleness() async throws {
+    let wrong = try await StoreConformance.tellsStaleness(StoreUnderTest())
     #expect(wrong.isEmpty, "\(wrong.joined(separator: "; "))")
   }
 

@@ -10,15 +10,15 @@ import Testing
 
 @Suite("The store's rules")
 struct RulesTests {
-  private func accept(_ store: SQLiteStore, _ number: UInt64, to account: Account, size: Int = 100) async throws {
+  private func accept(_ store: any MailStore, _ number: UInt64, to account: Account, size: Int = 100) async throws {
     _ = try await store.accept(Make.acceptance(number, to: [Make.delivery(account)]), body: Make.body(size), claiming: false)
   }
 
   @Test("what is ordered for a leased recipient happens when its attempt ends")
   func pending() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     var entries: [QueueEntry] = []
     for number in 1...4 {
       let receipt = try await store.accept(Make.acceptance(UInt64(number), queue: ["r@x.org"]), body: Make.body(9), claiming: true)
@@ -47,9 +47,9 @@ struct RulesTests {
 
   @Test("queue selections match sender, recipient and domain without case")
   func selections() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     _ = try await store.accept(Make.acceptance(1, queue: ["A@x.org", "b@y.org"]), body: Make.body(9), claiming: false)
     func count(_ selection: QueueSelection) async throws -> Int {
       try await store.queue(matching: selection, after: nil, limit: 10).flatMap(\.entries).count
@@ -64,9 +64,9 @@ struct RulesTests {
 
   @Test("a local delivery out of the queue puts the same message into the mailbox")
   func queuedDelivery() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     let account = try await store.makeAccount("a@example.test")
     let receipt = try await store.accept(Make.acceptance(1, queue: ["a@example.test"]), body: Make.body(50), claiming: true)
     let entry = try #require(receipt.queued?.entries.first)
@@ -82,9 +82,9 @@ struct RulesTests {
 
   @Test("the quota of a domain holds for its accounts together")
   func domainQuota() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     let first = try await store.makeAccount("a@example.test")
     let second = try await store.makeAccount("b@example.test")
     try await store.updateDomain(Domain(name: "example.test", kind: .local, quota: 1_500))
@@ -99,9 +99,9 @@ struct RulesTests {
 
   @Test("renaming INBOX moves its messages and leaves it empty; others go with what is below them")
   func renames() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     let account = try await store.makeAccount("a@example.test")
     for number in 1...3 { try await accept(store, UInt64(number), to: account) }
     let before = try await store.mailbox("INBOX", of: account.id)
@@ -182,9 +182,9 @@ struct RulesTests {
 
   @Test("answers find the thread of what they answer, whichever message they name")
   func threads() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     let account = try await store.makeAccount("a@example.test")
     let summaries = [
       MessageSummary(messageID: "root@x"), MessageSummary(messageID: "second@x", references: ["root@x"]),
@@ -204,9 +204,9 @@ struct RulesTests {
 
   @Test("domains, accounts and aliases refuse what would not make sense")
   func directory() async throws {
-    let home = try StoreUnderTest()
+    let home: any StoreFactory = try StoreUnderTest()
     defer { withExtendedLifetime(home) {} }
-    let store = try await home.openSQLite()
+    let store = try await home.open()
     let account = try await store.makeAccount("A@example.test")
     #expect(account.address.localPart == "a")
     #expect(try await store.account(Make.address("A@Example.test")) == account)

@@ -41,6 +41,10 @@ package final class BodySegments: BodyStorage {
     var known: Set<UInt32> = []
     /// Files without live bodies: to become spares or to go.
     var leftovers: [UInt32] = []
+    /// What is alive could not be read: nothing is recycled.
+    var isUnknown = false
+    /// Octets of leftovers that were there at the start.
+    var freedAtStart: UInt64 = 0
     /// What `compactable` has offered: only these may be recycled.
     var offered: Set<UInt32> = []
     /// Bodies handed out without a pointer, beside those whose `SpooledBody` is still held.
@@ -63,10 +67,14 @@ package final class BodySegments: BodyStorage {
 
   /// Opens `bodies/` (made if it is missing) with what the database points to. Reads the folder's names, no segment; of the newest
   /// live one it gives back the unused zeros, since nothing is appended to a segment of an earlier opening.
-  package func start(_ live: [SegmentUse]) throws(StoreError) {
+  /// Without knowledge of what is alive (nil) every segment is kept as it is.
+  package func start(_ live: [SegmentUse]?) throws(StoreError) {
     var found = State()
+    found.isUnknown = live == nil
+    let live = live ?? []
     let named = Set(live.map(\.segment))
-    var greatest = named.max() ?? 0
+    // A number beyond all reason stands in a damaged row.
+    var greatest = named.filter { $0 <= Self.greatestBelieved }.max() ?? 0
     do {
       try disk.makeFolder(Self.folder)
       // The folder's own name must outlive a power cut as well.
@@ -74,7 +82,14 @@ package final class BodySegments: BodyStorage {
       for name in try disk.list(Self.folder) {
         guard let number = Self.number(ofFile: name) else { continue }
         greatest = max(greatest, number)
-        if named.contains(number) { found.known.insert(number) } else { found.leftovers.append(number) }
+        if found.isUnknown || named.contains(number) {
+          found.known.insert(number)
+        } else {
+          found.leftovers.append(number)
+        }
+      }
+      for number in found.leftovers.dropFirst(limits.spareSegments) {
+        found.freedAtStart = found.freedAtStart &+ (try size(of: number) ?? 0)
       }
       if let newest = live.max(by: { $0.segment < $1.segment }), found.known.contains(newest.segment), newest.end > 0 {
         let file = try disk.open(Self.path(of: newest.segment), create: false, exclusive: false)
@@ -82,13 +97,18 @@ package final class BodySegments: BodyStorage {
         file.close()
       }
     } catch {
-      throw StoreError(error)
+      throw (error as? StoreError) ?? (error as? DiskError).map(StoreError.init) ?? .unavailable("\(error)")
     }
     guard greatest < UInt32.max else { throw .unavailable("segment numbers are used up") }
     found.nextNumber = greatest + 1
     found.isClosed = false
+    let hasLeftovers = !found.leftovers.isEmpty
     state.withLock { $0 = found }
+    if hasLeftovers { worker.submit { self.removeLeftovers(keeping: self.limits.spareSegments) } }
   }
+
+  /// Segment numbers above this are not taken from the database: 2 to the 30th.
+  private static let greatestBelieved: UInt32 = 1 << 30
 
   /// Starts taking in a body. Call it on any thread.
   package func makeSpool() -> any BodySpool { SegmentSpool(segments: self) }

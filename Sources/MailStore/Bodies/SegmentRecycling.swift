@@ -5,12 +5,13 @@ extension BodySegments {
   /// Segments that take no body any more, have none without a pointer, and are at least half dead by `live`; the most dead first,
   /// those that `live` does not name before all. **After** this, ask the database once more what is in each: what it names then is to be
   /// copied, and what it does not name (before or after that) may be given to `recycle`.
-  package func compactable(_ live: [SegmentUse]) throws(StoreError) -> [UInt32] {
-    let sealed = state.withLock { state in
+  package func compactable(_ live: [SegmentUse], among: Set<UInt32>? = nil) throws(StoreError) -> [UInt32] {
+    let sealed = state.withLock { state -> [UInt32] in
+      guard !state.isUnknown else { return [] }
       for (number, segment) in state.active where segment !== state.current && segment.pins.load(ordering: .acquiring) == 0 {
         state.active[number] = nil
       }
-      return state.known.filter { state.active[$0] == nil }.sorted()
+      return (among.map { state.known.intersection($0) } ?? state.known).filter { state.active[$0] == nil }.sorted()
     }
     let octets = Dictionary(live.map { ($0.segment, $0.octets) }, uniquingKeysWith: &+)
     var found: [(number: UInt32, dead: UInt64)] = []
@@ -31,7 +32,10 @@ extension BodySegments {
   /// Frees segments that were offered and that the database names no more, in the background: they become spares under new numbers,
   /// or go. Octets that become free. A reader that still holds a location in one of them is told of damage: it looks the location up again.
   package func recycle(_ segments: [UInt32]) throws(StoreError) -> Int64 {
-    var freed: UInt64 = 0
+    var freed = state.withLock { state in
+      defer { state.freedAtStart = 0 }
+      return state.freedAtStart
+    }
     for number in segments {
       let isOffered = state.withLock { !$0.isClosed && $0.offered.remove(number) != nil && $0.known.contains(number) }
       guard isOffered else { continue }
@@ -47,7 +51,7 @@ extension BodySegments {
   }
 
   /// Octets of a segment's file; nil if there is none.
-  private func size(of number: UInt32) throws(StoreError) -> UInt64? {
+  func size(of number: UInt32) throws(StoreError) -> UInt64? {
     do {
       let file = try disk.open(Self.path(of: number), create: false, exclusive: false)
       defer { file.close() }
@@ -145,7 +149,7 @@ extension BodySegments {
     return Segment(number: renamed, file: file)
   }
 
-  private func removeLeftovers(keeping count: Int) {
+  func removeLeftovers(keeping count: Int) {
     let surplus = state.withLock { state -> [UInt32] in
       guard !state.isClosed else { return [] }
       let kept = max(0, count - state.spares.count)

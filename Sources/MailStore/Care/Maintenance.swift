@@ -1,3 +1,4 @@
+import Bytes
 import MailModel
 import Outside
 import Synchronization
@@ -12,35 +13,73 @@ final class Maintenance: Sendable {
   /// Seconds between two looks at a full disk.
   private static let shortInterval = 2
 
+  /// Between two passes over body segments while mail comes in: 1 s.
+  private static let tidyInterval = Duration.seconds(1)
+
   private let group: GroupCommit
   private let worker: Checkpointer
   private let health: Health
+  private let compaction: Compaction
+  private let totals: SegmentTotals
   private let ballast: Ballast
-  private let isScheduled = Mutex(false)
+  private let state = Mutex(State())
 
-  init(group: GroupCommit, worker: Checkpointer, health: Health, ballast: Ballast) {
+  private struct State {
+    var isScheduled = false
+    var isTidying = false
+  }
+
+  init(
+    group: GroupCommit, worker: Checkpointer, health: Health, compaction: Compaction, totals: SegmentTotals,
+    ballast: Ballast
+  ) {
     self.group = group
     self.worker = worker
     self.health = health
+    self.compaction = compaction
+    self.totals = totals
     self.ballast = ballast
   }
 
-  /// At open: the reserve is made in the background.
-  func begin() { worker.submit { self.ballast.restore() } }
+  /// At open: the reserve is made in the background, and segments that died earlier are seen to.
+  func begin() {
+    worker.submit { self.ballast.restore() }
+    tidy()
+  }
+
+  /// After each commit.
+  func committed() {
+    schedule(after: .seconds(Self.interval))
+    tidy()
+  }
 
   /// A round will come; one that is due already is enough.
   func schedule(after delay: Duration) {
-    let isFirst = isScheduled.withLock { scheduled in
-      defer { scheduled = true }
-      return !scheduled
+    let isFirst = state.withLock { state in
+      defer { state.isScheduled = true }
+      return !state.isScheduled
     }
     if isFirst { worker.submit(after: delay) { self.round() } }
   }
 
   private func round() {
-    isScheduled.withLock { $0 = false }
+    state.withLock { $0.isScheduled = false }
     group.later { writer in
       if try writer.retain(isShort: self.health.isShortOfSpace) { self.schedule(after: .milliseconds(20)) }
+    }
+  }
+
+  /// A pass over segments that have lost much, soon; at once if space is short.
+  private func tidy() {
+    guard totals.isRipe, !totals.isUnknown else { return }
+    let isFirst = state.withLock { state in
+      defer { state.isTidying = true }
+      return !state.isTidying
+    }
+    guard isFirst else { return }
+    worker.submit(after: health.isShortOfSpace ? .zero : Self.tidyInterval) {
+      self.state.withLock { $0.isTidying = false }
+      self.compaction.run(.ripe)
     }
   }
 
@@ -48,7 +87,9 @@ final class Maintenance: Sendable {
   func ranShort() {
     worker.submit {
       self.ballast.release()
-      self.watchSpace()
+      self.compaction.run(.ripe)
+      // Not at once: a quota does not show in what is free, and each message would be told as the end and the beginning.
+      self.worker.submit(after: .seconds(Self.shortInterval)) { self.watchSpace() }
     }
     schedule(after: .zero)
   }
@@ -59,44 +100,56 @@ final class Maintenance: Sendable {
       ballast.restore()
       health.hasSpaceAgain()
     } else {
+      tidy()
       worker.submit(after: .seconds(Self.shortInterval)) { self.watchSpace() }
     }
   }
 }
 
-/// The reserve: a file of zeros that is given back to a full disk. Confined to the checkpoint worker by its callers.
+/// The reserve: a file of zeros that is given back to a full disk. Used only on the checkpoint worker.
+///
+/// It takes at most a quarter of what is free, so that a small disk has a small one.
 final class Ballast: Sendable {
   private static let path = "ballast"
-  private static let chunk = 1_048_576
+  private static let chunk: UInt64 = 1_048_576
+  /// Octets that must be free beside the reserve before mail is taken again: an eighth of it, 1 to 16 MiB.
+  private static let leastMargin: UInt64 = 1_048_576
+  private static let mostMargin: UInt64 = 16_777_216
   private let disk: any Disk
-  private let size: Int64
+  private let size: UInt64
+  /// What was held when it was given back.
+  private let released = Atomic<UInt64>(0)
 
   init(disk: any Disk, size: Int64) {
     self.disk = disk
-    self.size = max(size, 0)
+    self.size = UInt64(clamping: size)
   }
 
-  /// There is space for the reserve and as much again.
+  /// There is space for what was given back and a little more.
   var hasRoom: Bool {
     guard let free = try? disk.freeBytes() else { return false }
-    return free / 2 > UInt64(max(size, 1_048_576))
+    let held = released.load(ordering: .relaxed)
+    return free > held.addedClamped(min(max(held / 8, Self.leastMargin), Self.mostMargin))
   }
 
-  /// Writes the reserve as far as it is missing. A disk that has no room for it has none: that is found at the next full disk.
+  /// Writes the reserve as far as it is missing and there is room for it.
   func restore() {
     guard size > 0, let file = try? disk.open(Self.path, create: true, exclusive: false) else { return }
     defer { file.close() }
-    guard var written = try? file.size(), written < UInt64(size), hasRoom else { return }
-    let zeros = [UInt8](repeating: 0, count: Self.chunk)
-    while written < UInt64(size) {
-      guard (try? file.write(zeros, at: written)) != nil else { return }
-      written += UInt64(zeros.count)
+    guard var written = try? file.size(), let free = try? disk.freeBytes() else { return }
+    // What was held before fits by what `hasRoom` found.
+    let wanted = min(size, max(released.load(ordering: .relaxed), written.addedClamped(free) / 4))
+    let zeros = [UInt8](repeating: 0, count: Int(Self.chunk))
+    while written < wanted {
+      guard (try? file.write(zeros, at: written)) != nil else { break }
+      written += Self.chunk
     }
     try? file.sync()
   }
 
   func release() {
     guard let file = try? disk.open(Self.path, create: true, exclusive: false) else { return }
+    if let held = try? file.size() { released.store(held, ordering: .relaxed) }
     try? file.truncate(to: 0)
     try? file.sync()
     file.close()

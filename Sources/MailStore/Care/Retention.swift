@@ -1,3 +1,4 @@
+import Bytes
 import MailModel
 import Outside
 
@@ -82,7 +83,7 @@ extension Writer {
     ) { ($0.int(0), $0.int(1)) }
     for (id, octets) in ids {
       try database.run("DELETE FROM trace WHERE id = ?", .int(id))
-      traceOctets = max(traceOctets - octets, 0)
+      traceOctets = max(traceOctets.subtractedClamped(octets), 0)
     }
     return ids.count == Int(Self.step)
   }

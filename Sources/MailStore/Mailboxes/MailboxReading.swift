@@ -51,7 +51,8 @@ enum MailboxReading {
       MailboxEntry(
         mailbox: mailbox, uid: UID(rawValue: UInt32(clamping: row.int(0))), modSeq: ModSeq(rawValue: UInt64(clamping: row.int(1))),
         flags: Keywords.flags(system: row.int(2), keywords: row.optionalText(3)), internalDate: Timestamp(microseconds: row.int(4)),
-        savedDate: Timestamp(microseconds: row.int(5)), size: Int(clamping: row.int(6)), emailID: row.int(7), threadID: row.int(8),
+        savedDate: Timestamp(microseconds: row.int(5)), size: max(Int(clamping: row.int(6)), 0), emailID: row.int(7),
+        threadID: row.int(8),
         body: BodyID(rawValue: row.int(7)), deliveryPrefix: row.blob(9), summary: SummaryRecord.unpacked(row.blob(10)))
     }
   }
@@ -69,6 +70,8 @@ enum MailboxReading {
       [.int(mailbox.rawValue), .int(Int64(first)), .int(Int64(limit))]
     ) { row in
       let uid = UInt32(clamping: row.int(0))
+      // A UID that does not rise is damage: what follows would come again and again.
+      guard uid > last || count == 0, uid >= first else { return false }
       if let range = ranges.last, range.upperBound &+ 1 == uid {
         ranges[ranges.count - 1] = range.lowerBound...uid
       } else {
@@ -88,13 +91,13 @@ enum MailboxReading {
     guard let (quota, domain) = own else { throw StoreError.notFound("account \(account.rawValue)") }
     let held =
       try database.first(
-        "SELECT coalesce(sum(messages), 0), coalesce(sum(size), 0) FROM mailboxes WHERE account = ? AND name IS NOT NULL",
+        "SELECT cast(total(messages) AS INTEGER), cast(total(size) AS INTEGER) FROM mailboxes WHERE account = ? AND name IS NOT NULL",
         [.int(account.rawValue)]
       ) { (Int($0.int(0)), $0.int(1)) } ?? (0, 0)
     let domainOctets =
       try database.first(
         """
-        SELECT coalesce(sum(m.size), 0) FROM accounts a JOIN mailboxes m ON m.account = a.id WHERE a.domain = ? AND m.name IS NOT NULL
+        SELECT cast(total(m.size) AS INTEGER) FROM accounts a JOIN mailboxes m ON m.account = a.id WHERE a.domain = ? AND m.name IS NOT NULL
         """, [.text(domain)]
       ) { $0.int(0) } ?? 0
     let domainQuota = try database.first("SELECT quota FROM domains WHERE name = ?", [.text(domain)]) { $0.int(0) } ?? 0

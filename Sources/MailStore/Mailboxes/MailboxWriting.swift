@@ -92,7 +92,7 @@ extension Writer {
       let page = try database.all(
         "SELECT uid FROM entries WHERE mailbox = ? AND uid >= ? ORDER BY uid LIMIT 1000", [.int(inbox.id.rawValue), .int(first)]
       ) { UID(rawValue: UInt32(clamping: $0.int(0))) }
-      guard let last = page.last else { return }
+      guard let last = page.last, Int64(last.rawValue) >= first else { return }
       _ = try transfer(page, from: (account, inbox), to: (account, target), isMove: true)
       first = Int64(last.rawValue) + 1
     }
@@ -110,7 +110,7 @@ extension Writer {
   /// The mailbox is gone at once; its entries go in pages later (`purgeDropped`).
   func drop(_ mailbox: CounterCache.MailboxState, of account: CounterCache.AccountState) throws {
     touched()
-    charge(account, -mailbox.size)
+    charge(account, Int64(0).subtractedClamped(mailbox.size))
     counters.remove(mailbox, from: account)
     // Sequences of the account go on above what the mailbox had.
     try database.run(

@@ -54,8 +54,8 @@ extension Writer {
   }
 
   private func count(_ flags: Flags, _ step: Int64, in mailbox: CounterCache.MailboxState) {
-    if !flags.system.contains(.seen) { mailbox.unseen += step }
-    if flags.system.contains(.deleted) { mailbox.deleted += step }
+    if !flags.system.contains(.seen) { mailbox.unseen = mailbox.unseen.addedClamped(step) }
+    if flags.system.contains(.deleted) { mailbox.deleted = mailbox.deleted.addedClamped(step) }
   }
 
   /// RFC 9051, 6.4.7; RFC 6851. UIDs that are not there are passed over.
@@ -113,11 +113,11 @@ extension Writer {
     let modSeq = nextModSeq(place.account)
     let mailbox = place.mailbox
     mailbox.modSeq = modSeq
-    mailbox.messages -= 1
-    mailbox.size -= row.size
+    mailbox.messages = mailbox.messages.subtractedClamped(1)
+    mailbox.size = mailbox.size.subtractedClamped(row.size)
     count(row.flags, -1, in: mailbox)
     counters.changed(mailbox)
-    charge(place.account, -row.size)
+    charge(place.account, Int64(0).subtractedClamped(row.size))
     try database.run(
       """
       INSERT INTO closed SELECT mailbox, ?1, uid, created, ?2, message, flags, keywords, internal_date, saved_date, size, prefix

@@ -96,6 +96,7 @@ extension Writer {
       buffer.withUnsafeReadableBytes { checksum.update($0) }
       body = .buffer(buffer)
     case .segment(let location, _):
+      totals.change(location.segment, Int64(clamping: location.footprint))
       segment = .int(Int64(location.segment))
       extents = .blob(location.encodedExtents)
     }

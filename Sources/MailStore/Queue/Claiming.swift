@@ -72,7 +72,7 @@ enum MessageRow {
       let (envelope, census) = EnvelopeRecord.unpacked(row.blob(2))
       return QueuedMessage(
         id: id, received: Timestamp(microseconds: row.int(0)), envelope: envelope, census: census,
-        body: BodyID(rawValue: Int64(bitPattern: id.rawValue)), size: Int(clamping: row.int(1)), entries: [])
+        body: BodyID(rawValue: Int64(bitPattern: id.rawValue)), size: max(Int(clamping: row.int(1)), 0), entries: [])
     }
   }
 }

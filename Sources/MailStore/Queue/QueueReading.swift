@@ -31,7 +31,8 @@ enum QueueReading {
       let next = try database.first(
         "SELECT message FROM recipients WHERE message > ? ORDER BY message LIMIT 1", [.int(position.after ?? Int64.min)]
       ) { $0.int(0) }
-      guard let next else {
+      // An id that does not rise is damage (`verify` tells): what follows would come again and again.
+      guard let next, position.after.map({ next > $0 }) ?? true else {
         position.isAtEnd = true
         break
       }

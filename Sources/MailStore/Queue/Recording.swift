@@ -1,3 +1,4 @@
+import Bytes
 import InternetMessage
 import MailModel
 import NIOCore
@@ -106,11 +107,20 @@ extension Writer {
 
   /// Removes the message's row when nothing points to it.
   func dropMessageIfUnused(_ message: Int64) throws {
-    try database.run(
+    try database.each(
       """
       DELETE FROM messages WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM recipients WHERE message = ?1)
         AND NOT EXISTS (SELECT 1 FROM entries WHERE message = ?1) AND NOT EXISTS (SELECT 1 FROM closed WHERE message = ?1)
-      """, .int(message))
+      RETURNING segment, extents
+      """, [.int(message)]
+    ) { row in
+      if let segment = row.optionalInt(0).flatMap(UInt32.init(exactly:)),
+        let location = SegmentLocation(segment: segment, encodedExtents: row.blob(1))
+      {
+        totals.change(segment, Int64(0).subtractedClamped(Int64(clamping: location.footprint)))
+      }
+      return true
+    }
   }
 
   /// One stage of a message's life.
@@ -121,7 +131,7 @@ extension Writer {
 
 extension Writer {
   func insertTrace(_ id: Int64, seq: Int64, _ events: [UInt8]) throws {
-    traceOctets += Int64(events.count)
+    traceOctets = traceOctets.addedClamped(Int64(events.count))
     try database.run("INSERT INTO trace(id, seq, events) VALUES(?, ?, ?)", .int(id), .int(seq), .blob(events))
   }
 

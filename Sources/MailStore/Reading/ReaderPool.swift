@@ -39,10 +39,8 @@ final class ReaderPool: Sendable {
     }
   }
 
-  /// Returns when every job submitted before has ended.
-  func drained() async throws(StoreError) {
-    await Waiting.end { done in atEach({ _ in }, done) }
-  }
+  /// Calls `done` when every job submitted before has ended.
+  func whenDrained(_ done: @escaping @Sendable () -> Void) { atEach({ _ in }, done) }
 
   /// Closes every connection (jobs that are queued come first), then calls `done`. `reopen` makes them usable again.
   func closeConnections(_ done: @escaping @Sendable () -> Void) { atEach({ $0.close() }, done) }

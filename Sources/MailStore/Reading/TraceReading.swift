@@ -54,6 +54,8 @@ enum TraceSearch {
       [.int(before.id), .int(before.seq), .int(Int64(rows))]
     ) { row in
       let position = (row.int(0), row.int(1))
+      // A key that does not fall is damage: what follows would come again and again.
+      guard position < (last ?? (before.id, before.seq)) else { return false }
       last = position
       count += 1
       if TraceReading.names(seq: position.1, events: row.blob(2)).contains(wanted) {

@@ -116,9 +116,7 @@ final class Database {
     return made
   }
 
-  private func error(_ code: Int32) -> SQLiteError {
-    SQLiteError(code: code, message: handle.map { String(cString: sqlite3_errmsg($0)) } ?? "closed")
-  }
+  private func error(_ code: Int32) -> SQLiteError { SQLiteError(code: code, handle: handle) }
 }
 
 /// What SQLite answered when it did not do as told.
@@ -126,9 +124,42 @@ struct SQLiteError: Error, CustomStringConvertible {
   /// Extended result code.
   var code: Int32
   var message: String
+  /// The system's error number behind it, 0 if there is none.
+  var errno: Int32 = 0
 
-  /// ENOSPC or EDQUOT.
-  var isFull: Bool { code & 0xFF == SQLITE_FULL }
+  /// `SQLITE_IOERR_WRITE`, a macro that Swift does not see.
+  static let writeFailed: Int32 = SQLITE_IOERR | 3 << 8
+  /// EDQUOT on Linux.
+  static let quotaReached: Int32 = 122
+
+  init(code: Int32, message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  /// What the connection says of its last call.
+  init(code: Int32, handle: OpaquePointer?) {
+    self.init(code: code, message: handle.map { String(cString: sqlite3_errmsg($0)) } ?? "closed")
+    // `sqlite3_system_errno` tells what came last, which after a rolled back COMMIT is another call's: the files know their own.
+    if let handle, code == Self.writeFailed {
+      let numbers = [SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER].map { Self.lastErrno(handle, $0) }
+      errno = numbers.first { $0 != 0 } ?? sqlite3_system_errno(handle)
+    }
+  }
+
+  private static func lastErrno(_ handle: OpaquePointer, _ what: Int32) -> Int32 {
+    var file: UnsafeMutablePointer<sqlite3_file>?
+    guard sqlite3_file_control(handle, "main", what, &file) == SQLITE_OK, let file,
+      let control = file.pointee.pMethods?.pointee.xFileControl
+    else { return 0 }
+    var number: Int32 = 0
+    return control(file, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK ? number : 0
+  }
+
+  /// ENOSPC or EDQUOT at a write. SQLite knows the first only; at a sync either means lost pages, not a full disk.
+  var isFull: Bool { code & 0xFF == SQLITE_FULL || (code == Self.writeFailed && errno == Self.quotaReached) }
+  /// The file does not hold what SQLite wrote.
+  var isCorrupt: Bool { code & 0xFF == SQLITE_CORRUPT || code & 0xFF == SQLITE_NOTADB }
   /// A unique key is taken.
   var isConstraint: Bool { code & 0xFF == SQLITE_CONSTRAINT }
 

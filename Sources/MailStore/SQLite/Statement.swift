@@ -46,8 +46,7 @@ final class Statement {
     let code = sqlite3_step(pointer)
     if code == SQLITE_ROW { return true }
     if code == SQLITE_DONE { return false }
-    let message = sqlite3_db_handle(pointer).map { String(cString: sqlite3_errmsg($0)) } ?? ""
-    throw SQLiteError(code: code, message: message)
+    throw SQLiteError(code: code, handle: sqlite3_db_handle(pointer))
   }
 
   func reset() { sqlite3_reset(pointer) }

@@ -16,6 +16,8 @@ final class Checkpointer: @unchecked Sendable {
   private var database: Database?
   /// Frames at the last request.
   private var requested: Int32 = 0
+  /// No connection is opened any more.
+  private var isClosed = false
 
   init(
     worker: any SerialWorker, limits: StoreLimits, group: GroupCommit, health: Health,
@@ -48,6 +50,7 @@ final class Checkpointer: @unchecked Sendable {
 
   /// Frames in the log; nil if nothing could be done. A failure of the medium is the store's failure.
   private func run(_ mode: Int32) -> Int? {
+    guard !isClosed else { return nil }
     do {
       let database = try self.database ?? open()
       self.database = database
@@ -56,7 +59,7 @@ final class Checkpointer: @unchecked Sendable {
       var copied: Int32 = 0
       let code = sqlite3_wal_checkpoint_v2(database.handle, nil, mode, &frames, &copied)
       if code & 0xFF == SQLITE_BUSY { return Int(frames) }
-      guard code == SQLITE_OK else { throw SQLiteError(code: code, message: "checkpoint") }
+      guard code == SQLITE_OK else { throw SQLiteError(code: code, handle: database.handle) }
       try WriteAheadLog.syncDatabase(database)
       return Int(frames)
     } catch let error as SQLiteError where error.isFull {
@@ -68,25 +71,27 @@ final class Checkpointer: @unchecked Sendable {
     }
   }
 
-  /// Closes the connection, then calls `done` on the worker.
-  func closeConnection(_ done: @escaping @Sendable () -> Void) {
-    worker.submit {
-      self.database?.close()
-      self.database = nil
-      done()
+  /// Reads in one snapshot, on the worker. Only while the store may be written: after a failure no connection may be in the way.
+  func reading<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
+    guard !isClosed, health.mayWrite else { throw .closed }
+    do {
+      let database = try self.database ?? open()
+      self.database = database
+      try database.run("BEGIN")
+      defer { try? database.run("COMMIT") }
+      return try body(database)
+    } catch {
+      throw (error as? StoreError) ?? (error as? SQLiteError)?.storeError ?? .unavailable("\(error)")
     }
   }
 
-  /// Runs `job` on the worker and waits for it.
-  func perform<T: Sendable>(_ job: @escaping @Sendable () throws(StoreError) -> T) async throws(StoreError) -> T {
-    try await Waiting.result { done in
-      worker.submit {
-        do throws(StoreError) {
-          done(.success(try job()))
-        } catch {
-          done(.failure(error))
-        }
-      }
+  /// Closes the connection, then calls `done` on the worker. For good, if it is the end.
+  func closeConnection(isEnd: Bool = false, _ done: @escaping @Sendable () -> Void) {
+    worker.submit {
+      if isEnd { self.isClosed = true }
+      self.database?.close()
+      self.database = nil
+      done()
     }
   }
 

@@ -1,3 +1,4 @@
+import Bytes
 import MailModel
 
 /// The counters of mailboxes as absolute values, written back once a group and dropped on rollback.
@@ -67,20 +68,18 @@ struct CounterCache {
       WHERE account = ? AND name IS NOT NULL ORDER BY id
       """, [.int(id.rawValue)]
     ) { row in
-      let mailbox = MailboxState(
-        id: MailboxID(rawValue: row.int(0)), account: id, name: row.text(1),
-        uidValidity: UIDValidity(rawValue: UInt32(clamping: row.int(2))))
-      mailbox.uidNext = UInt32(clamping: row.int(3))
-      mailbox.modSeq = UInt64(clamping: row.int(4))
-      mailbox.messages = row.int(5)
-      mailbox.unseen = row.int(6)
-      mailbox.deleted = row.int(7)
-      mailbox.size = row.int(8)
-      add(mailbox, to: account)
-      account.modSeq = max(account.modSeq, mailbox.modSeq)
-      account.octets += mailbox.size
+      add(MailboxCounters.mailbox(row, of: id), to: account)
       return true
     }
+    for mailbox in account.mailboxes.values.sorted(by: { $0.id < $1.id }) {
+      if !MailboxCounters.isSane(mailbox) {
+        try MailboxCounters.recount(mailbox, in: database)
+        changed(mailbox)
+      }
+      account.modSeq = max(account.modSeq, mailbox.modSeq)
+      account.octets = account.octets.addedClamped(mailbox.size)
+    }
+    account.modSeq = min(account.modSeq, MailboxCounters.greatestModSeq)
     accounts[id] = account
     return account
   }

@@ -44,7 +44,7 @@ extension Writer {
       usage.octets =
         try database.first(
           """
-          SELECT coalesce(sum(m.size), 0) FROM accounts a JOIN mailboxes m ON m.account = a.id
+          SELECT cast(total(m.size) AS INTEGER) FROM accounts a JOIN mailboxes m ON m.account = a.id
           WHERE a.domain = ? AND m.name IS NOT NULL
           """, [.text(name)]
         ) { $0.int(0) } ?? 0
@@ -55,13 +55,15 @@ extension Writer {
 
   /// The account holds `octets` more (or less).
   func charge(_ account: CounterCache.AccountState, _ octets: Int64) {
-    account.octets += octets
-    if let usage = domainUsage[account.domain], usage.quota > 0 { domainUsage[account.domain]?.octets += octets }
+    account.octets = account.octets.addedClamped(octets)
+    if let usage = domainUsage[account.domain], usage.quota > 0 {
+      domainUsage[account.domain]?.octets = usage.octets.addedClamped(octets)
+    }
   }
 
   /// The next modification sequence of the account.
   func nextModSeq(_ account: CounterCache.AccountState) -> UInt64 {
-    account.modSeq += 1
+    account.modSeq = account.modSeq.addedClamped(1)
     return account.modSeq
   }
 
@@ -75,10 +77,10 @@ extension Writer {
     let modSeq = nextModSeq(account)
     mailbox.uidNext += 1
     mailbox.modSeq = modSeq
-    mailbox.messages += 1
-    mailbox.size += entry.size
-    if !entry.flags.system.contains(.seen) { mailbox.unseen += 1 }
-    if entry.flags.system.contains(.deleted) { mailbox.deleted += 1 }
+    mailbox.messages = mailbox.messages.addedClamped(1)
+    mailbox.size = mailbox.size.addedClamped(entry.size)
+    if !entry.flags.system.contains(.seen) { mailbox.unseen = mailbox.unseen.addedClamped(1) }
+    if entry.flags.system.contains(.deleted) { mailbox.deleted = mailbox.deleted.addedClamped(1) }
     charge(account, entry.size)
     counters.changed(mailbox)
     let sequence = SQLValue.int(Int64(clamping: modSeq))
@@ -106,7 +108,7 @@ extension Writer {
     let account = try account(delivery.account)
     let flags = try checked(delivery.flags)
     let prefix = DeliveryPrefix.fields(reversePath: reversePath, recipient: delivery.recipient)
-    let whole = size + Int64(prefix.count)
+    let whole = size.addedClamped(Int64(prefix.count))
     let name = try MailboxName.checked(delivery.mailbox, limits)
     try checkQuota(account, adding: whole, grace: delivery.quotaGrace)
     let mailbox = try account.mailboxes[name] ?? makeMailbox(name, of: account, specialUse: nil)

@@ -66,6 +66,14 @@ final class GroupCommit: Sendable {
     }
   }
 
+  /// The same for callers that are no tasks: `finish` is called on the writer, exactly once, and must hand over.
+  func submit<T: Sendable>(
+    _ kind: Member.Kind, _ operation: @escaping @Sendable (Writer) throws -> T,
+    finish: @escaping @Sendable (Result<T, StoreError>) -> Void
+  ) {
+    enqueue(Call(kind: kind, body: nil, operation: { writer, _ in try operation(writer) }, finish: finish))
+  }
+
   /// Runs `operation` in the next group, or in one of its own within `lazyWait`. Nobody waits for it; it is tried until it succeeds
   /// or is refused.
   func later(_ operation: @escaping @Sendable (Writer) throws -> Void) {

@@ -16,6 +16,8 @@ final class Writer: @unchecked Sendable {
   let ids: QueueIDs
   var counters: CounterCache
   var leases = Leases()
+  /// What is alive in the body segments, about.
+  let totals: SegmentTotals
   /// Domains that have a quota, with what they hold; loaded when first needed.
   var domainUsage: [String: DomainUsage] = [:]
   /// What this group has changed, in order.
@@ -24,18 +26,25 @@ final class Writer: @unchecked Sendable {
   private(set) var mutations = 0
   /// Octets of trace, about: counted here, written down now and then, so that a crash makes it a little wrong.
   var traceOctets: Int64
+  private var committedTraceOctets: Int64
   /// Numbers given out; the blocks they come from are in `meta`.
   var numbers: Numbers
 
-  init(database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs) throws {
+  /// - Parameter isReadable: false for a store whose numbers can't be read: nothing may be written by it.
+  init(
+    database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs, totals: SegmentTotals, isReadable: Bool = true
+  ) throws {
     self.database = database
-    log = WriteAheadLog(database)
+    log = try WriteAheadLog(database)
     self.limits = limits
     self.clock = clock
     self.ids = ids
+    self.totals = totals
     counters = CounterCache(limit: limits.cachedAccounts)
-    traceOctets = try database.first("SELECT value FROM meta WHERE key = 'trace-octets'", []) { $0.int(0) } ?? 0
-    numbers = try Numbers(database)
+    let kept = isReadable ? try database.first("SELECT value FROM meta WHERE key = 'trace-octets'", []) { $0.int(0) } : nil
+    traceOctets = max(kept ?? 0, 0)
+    committedTraceOctets = traceOctets
+    numbers = try Numbers(isReadable ? database : nil)
   }
 
   /// Something in memory was changed.
@@ -51,11 +60,15 @@ final class Writer: @unchecked Sendable {
 
   func begin() throws { try database.run("BEGIN IMMEDIATE") }
 
-  /// Writes what is only in memory and commits: returns after the sync.
+  /// Writes what is only in memory and commits: returns after the sync. What memory holds is taken for written only then, since a
+  /// COMMIT may still be refused (a full disk) and the transaction be rolled back.
   func commit() throws {
     try counters.flush(to: database)
     try numbers.flush(to: database)
     try database.run("COMMIT")
+    numbers.committed()
+    totals.commit()
+    committedTraceOctets = traceOctets
     counters.trim()
   }
 
@@ -67,6 +80,8 @@ final class Writer: @unchecked Sendable {
     changes.removeAll()
     leases.rollback()
     numbers.rollback()
+    traceOctets = committedTraceOctets
+    totals.rollback()
   }
 
   /// After a commit: what observers are told.
@@ -91,9 +106,10 @@ struct Numbers {
   private var reserved: [Kind: Int64] = [:]
   private var dirty: [Kind] = []
 
-  init(_ database: Database) throws {
+  init(_ database: Database?) throws {
     for kind in Kind.allCases {
-      let value = try database.first("SELECT value FROM meta WHERE key = ?", [.text(kind.rawValue)]) { $0.int(0) } ?? 1
+      let kept = try database?.first("SELECT value FROM meta WHERE key = ?", [.text(kind.rawValue)]) { $0.int(0) }
+      let value = max(kept ?? 1, 1)
       next[kind] = value
       reserved[kind] = value
     }
@@ -123,8 +139,10 @@ struct Numbers {
       try database.run(
         "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", .text(kind.rawValue), .int(reserved[kind] ?? 1))
     }
-    dirty.removeAll()
   }
+
+  /// What was flushed is in the database.
+  mutating func committed() { dirty.removeAll(keepingCapacity: true) }
 
   /// Blocks that were not written are written next time; numbers already given are not given again.
   mutating func rollback() {

@@ -34,7 +34,7 @@ struct Parts {
     let tls = try TLSContexts(configuration, clock: clock, log: log)
     let table = try Settings.routeTable(configuration)
     let resolver = try UnboundResolver(Settings.resolver(configuration))
-    let store = try await StoreOpening.openPatiently(configuration, clock: clock, random: random)
+    let store = try await StoreOpening.openPatiently(configuration, clock: clock, random: random, log: log)
     let loops = ServerLoops(count: configuration.process.eventLoops, clock: clock)
     let directory = DirectoryHolder(
       DirectorySnapshot(.init(domains: [], accounts: [], aliases: []), settings: DirectorySettings(configuration.directory)))

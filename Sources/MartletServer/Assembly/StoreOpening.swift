@@ -1,4 +1,5 @@
 import Configuration
+import Logging
 import MailStore
 import Outside
 
@@ -7,26 +8,44 @@ public enum StoreOpening {
   /// Opens the store in the data folder (made if it is missing), taking its lock.
   ///
   /// Throws `StoreError.unavailable` naming the process that has it.
+  ///
+  /// - Parameter tell: hears what a postmaster should know of the store.
   public static func open(
-    _ configuration: Configuration, clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom()
+    _ configuration: Configuration, clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
+    tell: @escaping @Sendable (StoreNotice) -> Void = { _ in }
   ) async throws -> SQLiteStore {
     let disk = KernelDisk(folder: configuration.data)
+    var options = Settings.store(configuration)
+    options.tell = tell
     return try await SQLiteStore.open(
-      Settings.store(configuration),
+      options,
       in: SQLiteStore.Surroundings(disk: disk, clock: clock, random: random, workers: ThreadWorkerProvider()))
   }
 
   /// As `open`, and waits up to `patience` while another process has the store: a command that ends soon, mostly.
   static func openPatiently(
-    _ configuration: Configuration, clock: any Clock, random: any RandomSource, patience: Duration = .seconds(5)
+    _ configuration: Configuration, clock: any Clock, random: any RandomSource, log: Logger, patience: Duration = .seconds(5)
   ) async throws -> SQLiteStore {
     let deadline = clock.monotonic().advanced(by: patience)
     while true {
       do {
-        return try await open(configuration, clock: clock, random: random)
+        return try await open(configuration, clock: clock, random: random) { report($0, to: log) }
       } catch StoreError.unavailable(let reason) where reason.contains("in use") && clock.monotonic() < deadline {
         try await Task.sleep(for: .milliseconds(50))
       }
+    }
+  }
+
+  /// One line for what the store tells.
+  private static func report(_ notice: StoreNotice, to log: Logger) {
+    switch notice {
+    case .failed(let reason): log.error("store unavailable: mail is refused until it is whole", metadata: ["problem": "\(reason)"])
+    case .recovered: log.notice("store available again")
+    case .full: log.error("disk full: mail is refused, what frees space goes on")
+    case .hasSpace: log.notice("disk has space again: mail is taken")
+    case .damaged(let what): log.error("store damaged: \"martlet store verify\" tells more", metadata: ["problem": "\(what)"])
+    case .longLog(let pages):
+      log.warning("write-ahead log grows: some program reads the database without end", metadata: ["pages": "\(pages)"])
     }
   }
 }

@@ -21,6 +21,8 @@ public struct AdminFailure: Error, Hashable, Sendable, CustomStringConvertible {
   public var message: String
   /// What the process ends with: 1 in general, 64 for words that can't be understood, 75 for what may work later.
   public var exitCode: UInt8
+  /// The store said so: what was asked can't be read or written, whoever listens.
+  public private(set) var isOfStore = false
 
   public init(_ message: String, exitCode: UInt8 = 1) {
     self.message = message
@@ -41,6 +43,7 @@ public struct AdminFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case .damaged: self.init("the message is damaged and quarantined; \"martlet store verify\" tells more")
     case .closed: self.init("the store is closed", exitCode: 75)
     }
+    isOfStore = true
   }
 
   public var description: String { message }

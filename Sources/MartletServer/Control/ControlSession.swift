@@ -144,7 +144,12 @@ final class ControlOutput: AdminOutput {
       while true {
         let (latest, value) = board.take()
         if let latest { ControlFrame.progress(latest).write(to: &connection.output) }
-        if value != nil || connection.isClosed { return value }
+        if value != nil { return value }
+        if connection.isClosed {
+          // Nobody reads the result: the work ends at its next step.
+          group.cancelAll()
+          return nil
+        }
         _ = await connection.receive(until: clock.monotonic().advanced(by: pause))
         pause = min(pause * 2, .milliseconds(250))
       }

@@ -1,8 +1,8 @@
 """Reads a trace of the server's system calls and holds it against the one rule that a power cut would test: for each message, the write
 that carries it returned, then a sync of that file began and returned, and only then was its 250 written.
 
-A message is known by a marker in its body. Where its body went to a file other than the database's log, a sync of that log must come
-between the body's sync and the 250 as well, for the pointers to it.
+A message is known by a marker in its body. Where its body went to a file other than the database's log, a write to that log and
+its sync must come between the body's sync and the 250 as well: the pointers to it.
 """
 
 import re
@@ -75,7 +75,9 @@ def check_one(marker, sockets, files, syncs):
             continue
         if write.where.endswith("-wal"):
             return None
-        pointers = next((s for s in syncs if s.where.endswith("-wal") and s.begun > body.ended and s.ended < reply.begun), None)
-        if pointers:
-            return None
+        # A pointer to the body is written once the body is safe, and then synced.
+        for pointers in files:
+            if pointers.name in WRITES and pointers.where.endswith("-wal") and pointers.result > 0 and pointers.begun > body.ended:
+                if any(s.where == pointers.where and s.begun > pointers.ended and s.ended < reply.begun for s in syncs):
+                    return None
     return f"no sync of what holds it ({', '.join(sorted({w.where for w in writes}))}) returned between its write and its 250"

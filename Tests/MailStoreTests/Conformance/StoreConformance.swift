@@ -6,6 +6,8 @@ import Outside
 /// Makes stores of one kind: `open` gives the same one again after `close`.
 protocol StoreFactory: Sendable {
   func open() async throws(StoreError) -> any MailStore
+  /// Lets so much time pass that the expunge log of an open store forgets everything.
+  func forgetChanges(in store: any MailStore) async throws
 }
 
 /// The suite that every back end must pass. Each function gives what was wrong; empty is right.

@@ -66,6 +66,8 @@ struct CrashRun: Sendable {
     var sessions = 4
     var operations = 30
     var toleratesFailures = false
+    /// The store is closed and opened again after it was set up: the script's first commit is the first of an opening.
+    var opensAgain = false
     /// Planted before the script begins, after the store is set up.
     var plant: (@Sendable (SimulatedStore) -> Void)?
     /// Asked between a session's operations.
@@ -77,7 +79,7 @@ struct CrashRun: Sendable {
     let world = SimulatedStore(seed: seed, recording: true)
     let recorder = CrashRecorder(sessions: shape.sessions, toleratesFailures: shape.toleratesFailures)
     let (accounts, sharedAccount, shared) = try world.executor.run { () async throws -> ([Account], AccountID, Mailbox) in
-      let store = try await world.open()
+      var store = try await world.open()
       let now = world.executor.clock.now()
       try await store.addDomain(Domain(name: "example.test", kind: .local))
       var accounts: [Account] = []
@@ -88,6 +90,10 @@ struct CrashRun: Sendable {
       }
       let sharedAccount = accounts.removeLast().id
       let shared = try await store.mailbox("INBOX", of: sharedAccount)
+      if shape.opensAgain {
+        await store.close()
+        store = try await world.open()
+      }
       var sessions: [CrashSession] = []
       for (number, account) in accounts.enumerated() {
         var session = CrashSession(

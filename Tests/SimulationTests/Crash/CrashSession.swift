@@ -142,7 +142,7 @@ struct CrashSession {
     case 82..<89: return try await transfer()
     case 89..<94: return try await expunge()
     case 94..<96: return try await changeMailbox()
-    case 96: return try await act()
+    case 96: return random.chance(in: 2) ? try await act() : try await changeDirectory()
     case 97, 98:
       _ = try await store.compact { _ in }
       return Told(name: "compact")
@@ -287,6 +287,26 @@ struct CrashSession {
     }
     try await store.renameMailbox(mailbox.name, to: "Renamed \(serial)", of: account.id)
     return Told(name: "rename")
+  }
+
+  /// An alias to its account comes or goes, or the account's quota changes.
+  private mutating func changeDirectory() async throws(StoreError) -> Told {
+    serial += 1
+    switch random.next(below: 3) {
+    case 0:
+      let address = EmailAddress(localPart: "to\(number)-\(serial)", domain: "example.test")
+      try await store.setAlias(Alias(address: address, targets: [account.address]))
+      return Told(name: "alias")
+    case 1:
+      guard let alias = random.pick(state.aliases) else { return Told(name: "nothing") }
+      try await store.removeAlias(alias.address)
+      return Told(name: "no alias")
+    default:
+      var changed = account
+      changed.quota = 1_000_000_000 &+ Int64(serial)
+      try await store.updateAccount(changed)
+      return Told(name: "quota")
+    }
   }
 
   private func act() async throws(StoreError) -> Told {

@@ -10,6 +10,9 @@ struct CrashSnapshot: Equatable, Sendable {
   var changes: [MailboxID: MailboxChanges] = [:]
   var queue: [QueuedMessage] = []
   var traces: [QueueID: [TraceEvent]] = [:]
+  /// Its account, and the aliases that lead to it.
+  var account: Account?
+  var aliases: [Alias] = []
 
   /// Reads it through the store.
   static func take(_ store: SQLiteStore, account: AccountID, ids: [QueueID]) async throws(StoreError) -> Self {
@@ -26,6 +29,9 @@ struct CrashSnapshot: Equatable, Sendable {
         snapshot.queue[index].entries[entry].state = .waiting
       }
     }
+    let directory = try await store.directory()
+    snapshot.account = directory.accounts.first { $0.id == account }
+    snapshot.aliases = directory.aliases.filter { $0.targets.first == snapshot.account?.address }
     for id in ids { snapshot.traces[id] = try await store.trace(of: id) }
     return snapshot
   }
@@ -64,6 +70,10 @@ struct CrashSnapshot: Equatable, Sendable {
     for (id, events) in traces.sorted(by: { $0.key < $1.key }) where events != other.traces[id] {
       lines.append("trace of \(id.rawValue): \(events.map(\.kind)) instead of \(other.traces[id]?.map(\.kind) ?? [])")
     }
+    if account != other.account {
+      lines.append("account \(String(describing: account)) instead of \(String(describing: other.account))")
+    }
+    if aliases != other.aliases { lines.append("aliases \(aliases) instead of \(other.aliases)") }
     return lines.joined(separator: "\n")
   }
 }

@@ -11,7 +11,7 @@ import Testing
 /// Faults the store must survive while it runs: writes and syncs that fail, disks that are full.
 @Suite("Faults while the store runs", .serialized)
 struct FaultTests {
-  private static let shape = CrashRun.Shape(sessions: 2, operations: 9, toleratesFailures: true)
+  private static let shape = CrashRun.Shape(sessions: 2, operations: 9, toleratesFailures: true, opensAgain: true)
 
   /// Requests a clean run makes after its set-up: what a fault can hit.
   private func requests(seed: UInt64) throws -> (first: Int, last: Int) {
@@ -32,10 +32,11 @@ struct FaultTests {
   /// Runs the script once for every request it makes, with a fault there; the state at the end must be what the sessions were told, now and
   /// after a power cut.
   private func campaign(
-    _ name: String, seed: UInt64, kinds: Set<FaultyDisk.Request.Kind>, lasting: Int, _ fault: FaultyDisk.Fault
+    _ name: String, seed: UInt64, kinds: Set<FaultyDisk.Request.Kind>, lasting: Int, cuts: Bool = false, _ fault: FaultyDisk.Fault
   ) throws {
     let (first, last) = try requests(seed: seed)
     var runs = 0
+    var counts = CutCounts()
     var refusals = 0
     for number in first...last {
       let hit = Box()
@@ -58,11 +59,13 @@ struct FaultTests {
         for survival in Survival.allCases {
           try check.check(sweep.image(survival), at: .max, goesOn: survival == .kept, seed: seed)
         }
+        // What is acknowledged after the fault must outlive a cut at once, not only at the end.
+        if cuts { try PowerCuts.enumerate(run, limit: .max, onlyAtAcknowledgements: true, counts: &counts) }
       } catch {
         throw CrashFailure("\(name), seed \(seed), request \(number): \(error)")
       }
     }
-    print("figures: \(name): \(runs) runs, \(refusals) operations refused, 0 lost")
+    print("figures: \(name): \(runs) runs, \(refusals) operations refused, \(counts.cuts) cuts, 0 lost")
     #expect(runs > 20)
     #expect(refusals > 10)
   }
@@ -71,7 +74,14 @@ struct FaultTests {
     "every sync that fails once and then succeeds: nothing of its group is acknowledged, nothing acknowledged is lost (HOSTILE 54)")
   func failedSyncs() throws {
     for seed in UInt64(41)...44 {
-      try campaign("failed sync", seed: seed, kinds: [.sync, .syncFolder], lasting: 1, .fail(.failed))
+      try campaign("failed sync", seed: seed, kinds: [.sync, .syncFolder], lasting: 1, cuts: true, .fail(.failed))
+    }
+  }
+
+  @Test("every sync of the log that fails, and the second or third after it as well: recoveries follow each other (HOSTILE 54)")
+  func failedSyncsAgain() throws {
+    for (seed, lasting) in [(UInt64(141), 2), (142, 3)] {
+      try campaign("failed syncs in a row", seed: seed, kinds: [.sync], lasting: lasting * 4, cuts: true, .fail(.failed))
     }
   }
 

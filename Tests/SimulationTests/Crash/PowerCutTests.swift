@@ -19,7 +19,9 @@ enum PowerCuts {
   }
 
   /// Every cut of one run, at most `limit`; a cut whose image and oracle are those of the one before is not repeated.
-  static func enumerate(_ run: CrashRun, limit: Int, every step: Int = 1, counts: inout CutCounts) throws {
+  static func enumerate(
+    _ run: CrashRun, limit: Int, every step: Int = 1, onlyAtAcknowledgements: Bool = false, counts: inout CutCounts
+  ) throws {
     let check = CrashCheck(run)
     counts.runs += 1
     counts.operations += run.operations.count
@@ -32,6 +34,9 @@ enum PowerCuts {
       if step > 1, sweep.position % step != 0 { continue }
       if check.isUnknown(at: sweep.position) { continue }
       let acknowledged = check.acknowledged(at: sweep.position)
+      if onlyAtAcknowledgements {
+        guard acknowledged != check.acknowledged(at: sweep.position - 1) else { continue }
+      }
       for survival in Survival.allCases {
         if survival != .kept, !sweep.hasUnsynced { continue }
         // What is dropped changes the image only with a sync, and what must be there only with an acknowledgement.

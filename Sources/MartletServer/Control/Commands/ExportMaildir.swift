@@ -28,11 +28,12 @@ public struct ExportMaildir: AdminCommand {
     let account = try await context.account(self.account)
     let mailboxes = try await ExportSelection.mailboxes(of: account, named: mailbox, context)
     var progress = ExportProgress(mailboxes)
+    var damage = ExportDamage()
     try await context.output.file(.folder(path: ""))
     for mailbox in mailboxes {
       let folder = MaildirNames.folder(mailbox.name, layout)
       for part in ["cur", "new", "tmp"] { try await context.output.file(.folder(path: folder + part)) }
-      let unnamed = try await export(mailbox, to: folder, context, &progress)
+      let unnamed = try await export(mailbox, to: folder, context, &progress, &damage)
       if !unnamed.isEmpty {
         try await context.warn("\(mailbox.name): more than 26 keywords; not kept: \(unnamed.sorted().joined(separator: " "))")
       }
@@ -43,20 +44,33 @@ public struct ExportMaildir: AdminCommand {
     }
     try await context.output.progress(progress.report(isLast: true))
     try await context.say("\(progress.done) messages of \(account.address.wire) in \(mailboxes.count) folders")
+    try damage.check()
   }
 
   /// - Returns: keywords that found no letter.
   private func export(
-    _ mailbox: Mailbox, to folder: String, _ context: AdminContext, _ progress: inout ExportProgress
+    _ mailbox: Mailbox, to folder: String, _ context: AdminContext, _ progress: inout ExportProgress, _ damage: inout ExportDamage
   ) async throws(AdminFailure) -> Set<String> {
     var letters = KeywordLetters()
-    try await context.eachMessage(in: mailbox) { entry throws(AdminFailure) in
-      let name = MaildirNames.file(entry, in: mailbox, host: context.configuration.hostname, letters: &letters)
-      try await context.output.file(.begin(path: folder + "cur/" + name, modified: entry.internalDate))
-      try await context.readMessage(entry) { bytes throws(AdminFailure) in try await context.output.file(.data(bytes)) }
-      try await context.output.file(.end)
-      progress.done += 1
-      if progress.isDue { try await context.output.progress(progress.report(isLast: false)) }
+    do throws(AdminFailure) {
+      try await context.eachMessage(in: mailbox) { entry throws(AdminFailure) in
+        let name = MaildirNames.file(entry, in: mailbox, host: context.configuration.hostname, letters: &letters)
+        do throws(AdminFailure) {
+          var isBegun = false
+          try await context.readWholeMessage(entry) { bytes throws(AdminFailure) in
+            if !isBegun { try await context.output.file(.begin(path: folder + "cur/" + name, modified: entry.internalDate)) }
+            isBegun = true
+            try await context.output.file(.data(bytes))
+          }
+          try await context.output.file(.end)
+          progress.done += 1
+        } catch {
+          try await damage.take(error, of: "\(mailbox.name), message \(entry.uid.rawValue)", context)
+        }
+        if progress.isDue { try await context.output.progress(progress.report(isLast: false)) }
+      }
+    } catch {
+      try await damage.take(error, of: "\(mailbox.name), as far as not told", context)
     }
     if !letters.names.isEmpty {
       let lines = letters.names.enumerated().map { "\($0.offset) \($0.element)\n" }.joined()

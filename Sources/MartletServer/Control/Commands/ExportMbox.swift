@@ -25,21 +25,39 @@ public struct ExportMbox: AdminCommand {
     let account = try await context.account(self.account)
     let mailboxes = try await ExportSelection.mailboxes(of: account, named: mailbox, context)
     var progress = ExportProgress(mailboxes)
+    var damage = ExportDamage()
     if !toOutput { try await context.output.file(.begin(path: "", modified: nil)) }
     for mailbox in mailboxes {
-      try await context.eachMessage(in: mailbox) { entry throws(AdminFailure) in
-        try await write(MboxText.head(entry, mailbox: mailbox.name), context)
-        var quoting = MboxQuoting()
-        try await context.readMessage(entry) { bytes throws(AdminFailure) in try await write(quoting.take(bytes), context) }
-        try await write(quoting.finish(), context)
-        progress.done += 1
-        if progress.isDue { try await context.output.progress(progress.report(isLast: false)) }
+      do throws(AdminFailure) {
+        try await context.eachMessage(in: mailbox) { entry throws(AdminFailure) in
+          do throws(AdminFailure) {
+            try await write(entry, of: mailbox, context)
+            progress.done += 1
+          } catch {
+            try await damage.take(error, of: "\(mailbox.name), message \(entry.uid.rawValue)", context)
+          }
+          if progress.isDue { try await context.output.progress(progress.report(isLast: false)) }
+        }
+      } catch {
+        try await damage.take(error, of: "\(mailbox.name), as far as not told", context)
       }
     }
-    if toOutput { return }
+    if toOutput { return try damage.check() }
     try await context.output.file(.end)
     try await context.output.progress(progress.report(isLast: true))
     try await context.say("\(progress.done) messages of \(account.address.wire) from \(mailboxes.count) folders")
+    try damage.check()
+  }
+
+  private func write(_ entry: MailboxEntry, of mailbox: Mailbox, _ context: AdminContext) async throws(AdminFailure) {
+    var quoting = MboxQuoting()
+    var isBegun = false
+    try await context.readWholeMessage(entry) { bytes throws(AdminFailure) in
+      if !isBegun { try await write(MboxText.head(entry, mailbox: mailbox.name), context) }
+      isBegun = true
+      try await write(quoting.take(bytes), context)
+    }
+    try await write(quoting.finish(), context)
   }
 
   private func write(_ bytes: [UInt8], _ context: AdminContext) async throws(AdminFailure) {

@@ -35,3 +35,23 @@ struct ExportProgress {
     AdminProgress(done: done, total: max(total, done), what: "exported", isLast: isLast)
   }
 }
+
+/// What an export could not read: told as it comes, left out, and the reason for a failure at the end.
+struct ExportDamage {
+  private(set) var count: Int64 = 0
+
+  /// Takes note of what the store could not give; anything else is thrown on.
+  mutating func take(_ failure: AdminFailure, of what: String, _ context: AdminContext) async throws(AdminFailure) {
+    guard failure.isOfStore else { throw failure }
+    count = count.addedClamped(1)
+    try await context.warn("\(what) was left out: \(failure.message)")
+  }
+
+  /// At the end.
+  func check() throws(AdminFailure) {
+    guard count > 0 else { return }
+    throw AdminFailure(
+      "\(count) \(count == 1 ? "part" : "parts") could not be read and \(count == 1 ? "was" : "were") left out, everything else was exported"
+    )
+  }
+}

@@ -133,7 +133,8 @@ extension AdminContext {
         try await store.entries(in: mailbox.id, from: start, limit: 200)
       }
       for entry in entries { try await body(entry) }
-      guard let last = entries.last, last.uid.rawValue < .max else { return }
+      // A UID that does not rise is damage: what follows would come again and again.
+      guard let last = entries.last, last.uid.rawValue < .max, last.uid >= start else { return }
       next = UID(rawValue: last.uid.rawValue + 1)
     }
   }
@@ -141,14 +142,28 @@ extension AdminContext {
   /// Reads a message as FETCH gives it, in pieces of at most 1 MiB.
   func readMessage(_ entry: MailboxEntry, _ body: ([UInt8]) async throws(AdminFailure) -> Void) async throws(AdminFailure) {
     if !entry.deliveryPrefix.isEmpty { try await body(entry.deliveryPrefix) }
-    let end = entry.size - entry.deliveryPrefix.count
+    let end = entry.size.subtractedClamped(entry.deliveryPrefix.count)
     var offset = 0
     while offset < end {
-      let range = offset..<min(offset + 1_048_576, end)
+      let range = offset..<min(offset.addedClamped(Self.piece), end)
       let piece = try await asking { () async throws(StoreError) in try await store.read(entry.body, range: range) }
-      guard piece.readableBytes > 0 else { throw AdminFailure("message \(entry.uid.rawValue) ends at \(offset) of \(end) bytes") }
+      guard piece.readableBytes > 0 else { throw AdminFailure(.unavailable("it ends at \(offset) of \(end) octets")) }
       try await body(Array(piece.readableBytesView))
       offset += piece.readableBytes
     }
+  }
+
+  /// Octets read at a time: 1 MiB.
+  private static let piece = 1_048_576
+
+  /// As `readMessage`, but gives nothing of a message that can't be read to its end: a longer one is read twice for it.
+  func readWholeMessage(_ entry: MailboxEntry, _ body: ([UInt8]) async throws(AdminFailure) -> Void) async throws(AdminFailure) {
+    guard entry.size > Self.piece else {
+      var whole: [UInt8] = []
+      try await readMessage(entry) { bytes throws(AdminFailure) in whole += bytes }
+      return try await body(whole)
+    }
+    try await readMessage(entry) { _ throws(AdminFailure) in }
+    try await readMessage(entry, body)
   }
 }

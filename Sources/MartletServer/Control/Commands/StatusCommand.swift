@@ -14,6 +14,7 @@ public struct ShowStatus: AdminCommand {
     var data: String
     var running: Bool
     var server: LiveReport?
+    var store: StoreCondition?
     var queue: CountQueue.Counts
     var domains: Int
     var accounts: Int
@@ -21,11 +22,14 @@ public struct ShowStatus: AdminCommand {
   }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
+    let condition = (context.store as? SQLiteStore)?.condition
+    if !isJSON, let condition { try await Self.say(condition, context) }
     let counts = try await context.asking { () async throws(StoreError) in try await context.store.queueCounts() }
     let contents = try await context.directory()
     let status = Status(
       version: MartletVersion.text, hostname: context.configuration.hostname, data: context.configuration.data,
-      running: context.live != nil, server: context.live?.report, queue: .init(counts), domains: contents.domains.count,
+      running: context.live != nil, server: context.live?.report, store: condition, queue: .init(counts),
+      domains: contents.domains.count,
       accounts: contents.accounts.count, aliases: contents.aliases.count)
     if isJSON { return try await context.sayJSON(status) }
     try await context.say("Martlet \(status.version) on \(status.hostname), data in \(status.data)")
@@ -48,6 +52,12 @@ public struct ShowStatus: AdminCommand {
     try await context.say(
       "queue: \(counts.messages) messages; recipients: \(counts.waiting) waiting, \(counts.held) held, \(counts.claimed) active")
     try await context.say("\(status.domains) domains, \(status.accounts) accounts, \(status.aliases) aliases")
+  }
+
+  /// What a postmaster must know first; nothing while all is well.
+  private static func say(_ condition: StoreCondition, _ context: AdminContext) async throws(AdminFailure) {
+    if condition.state != "ok" { try await context.say("the store is \(condition.state): \(condition.reason)") }
+    for damage in condition.damage { try await context.say("damaged: \(damage)") }
   }
 
   private static func span(_ seconds: Int64) -> String {

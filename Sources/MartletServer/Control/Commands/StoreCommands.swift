@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import MailModel
 import MailStore
@@ -18,6 +19,8 @@ public struct VerifyStore: AdminCommand {
     var entries: Int64
     var octets: Int64
     var problems: [Problem]
+    /// Problems beyond those that are told.
+    var omitted: Int64
   }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
@@ -34,15 +37,17 @@ public struct VerifyStore: AdminCommand {
       try await context.sayJSON(
         Report(
           bodies: report.bodies, entries: report.entries, octets: report.octets,
-          problems: report.problems.map { .init(what: $0.what, messages: $0.messages.map(\.description)) }))
+          problems: report.problems.map { .init(what: $0.what, messages: $0.messages.map(\.description)) },
+          omitted: report.omitted))
     } else {
       try await context.say("checked \(report.bodies) bodies, \(report.entries) entries, \(ByteCount(octets: report.octets))")
       for problem in report.problems {
         let messages = problem.messages.isEmpty ? "" : ": " + problem.messages.map(\.description).joined(separator: " ")
         try await context.say("problem: \(problem.what)\(messages)")
       }
+      if report.omitted > 0 { try await context.say("and \(report.omitted) more problems") }
     }
-    let count = report.problems.count
+    let count = Int64(report.problems.count).addedClamped(report.omitted)
     if count > 0 { throw AdminFailure("\(count) \(count == 1 ? "problem was" : "problems were") found") }
     if !isJSON { try await context.say("no problems") }
   }
