@@ -19,15 +19,20 @@ struct FullDiskNumbersTests {
       }
       rig.disk.setFaults(nil)
       await rig.executor.sleep(until: rig.executor.clock.monotonic().advanced(by: .seconds(10)))
-      let before = try await store.accept(Make.acceptance(2, queue: ["a@example.org"]), body: Make.body(10), claiming: false)
-      await store.close()
-      store = try await rig.open()
-      let after = try await store.accept(Make.acceptance(3, queue: ["b@example.org"]), body: Make.body(10), claiming: false)
-      let numbers = [before, after].compactMap { $0.queued?.entries.first?.id }
-      #expect(numbers.count == 2)
-      #expect(Set(numbers).count == 2, "\(numbers)")
+      var numbers: [QueueRecipientID] = []
+      for number in UInt64(2)...9 {
+        if number == 6 {
+          await store.close()
+          store = try await rig.open()
+        }
+        let receipt = try await store.accept(
+          Make.acceptance(number, queue: ["a@example.org"]), body: Make.body(10), claiming: false)
+        numbers += receipt.queued?.entries.map(\.id) ?? []
+      }
+      #expect(numbers.count == 8)
+      #expect(Set(numbers).count == 8, "\(numbers)")
       let due = try await store.claimDue(now: Timestamp(seconds: 1), limit: 10, leaseEnd: Timestamp(seconds: 100))
-      #expect(due.count == 2)
+      #expect(due.count == 8)
       await store.close()
     }
   }
