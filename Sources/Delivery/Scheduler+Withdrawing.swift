@@ -9,7 +9,6 @@ extension Scheduler {
   ///
   /// Returns how many were given back, after the store has them.
   public func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
-    assertConfined()
     let wanted = Set(recipients).intersection(inHand)
     guard !wanted.isEmpty else { return 0 }
     let now = services.clock.now()

@@ -21,8 +21,6 @@ public struct DeliveryServices: Sendable {
   public var tls: (any TLSContext)?
   /// Starts a task on the executor of the one loop that delivery runs on. Called from any thread.
   public var spawn: @Sendable (@escaping @Sendable () async -> Void) -> Void
-  /// Whether the caller is on that loop; checked in debug builds.
-  public var isOnLoop: @Sendable () -> Bool = { true }
 
   public init(
     store: any MailStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
@@ -83,8 +81,7 @@ public struct DeliverySettings: Sendable {
 ///
 /// All state is confined to one loop, which makes `@unchecked Sendable` true here and in everything it owns (pools, workers, jobs,
 /// transports, recorder, notifier, which nobody else has a reference to): `spawn` starts tasks on that loop only, a task that waits
-/// comes back to it, and who calls from elsewhere hops to it first (`SchedulerOutbound`, `Server`). `assertConfined` checks that at
-/// every way in.
+/// comes back to it, and who calls from elsewhere hops to it first (`SchedulerOutbound`, `Server`).
 public final class Scheduler: @unchecked Sendable {
   /// The destination of recipients whose local delivery could not be decided before the reply.
   public static let localDestination = QueueEntry.localDestination
@@ -148,17 +145,10 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   /// Begins to claim what is due. Call once.
-  public func start() {
-    assertConfined()
-    claim()
-  }
-
-  /// Every public method is called on the loop that `services.spawn` starts tasks on.
-  func assertConfined() { assert(services.isOnLoop(), "delivery is confined to its loop") }
+  public func start() { claim() }
 
   /// Takes other settings for everything that begins from now on; routes are asked for anew.
   public func update(_ settings: DeliverySettings) {
-    assertConfined()
     self.settings = settings
     notifier.update(settings)
     for pool in poolOrder { pool.update(settings.limits, settings.times) }
@@ -171,7 +161,6 @@ public final class Scheduler: @unchecked Sendable {
   ///
   /// - Parameter deadline: when connections that are still open are cut; each such attempt is recorded as one that failed for a while.
   public func stop(until deadline: MonotonicInstant) async {
-    assertConfined()
     isStopping = true
     for pool in poolOrder { while pool.wakeIdle() {} }
     while connections.all > 0, services.clock.monotonic() < deadline {
@@ -191,7 +180,6 @@ public final class Scheduler: @unchecked Sendable {
   /// The queue was changed by a person (retry, release, reroute, flush ...): look at it now, and give every destination another
   /// chance.
   public func queueChanged() {
-    assertConfined()
     for pool in poolOrder { pool.reset() }
     unreachable = HostMemory(limit: settings.limits.destinations)
     claim()
@@ -199,7 +187,6 @@ public final class Scheduler: @unchecked Sendable {
 
   /// The queue has new work, by the store's change feed.
   public func newWork() {
-    assertConfined()
     claim()
   }
 
@@ -209,7 +196,6 @@ public final class Scheduler: @unchecked Sendable {
   ///
   /// - Parameter bytes: the whole message, prefix and body, if it is still in memory.
   public func submit(_ message: QueuedMessage, bytes: ByteBuffer?) {
-    assertConfined()
     take(message, bytes: bytes, isFresh: true)
   }
 

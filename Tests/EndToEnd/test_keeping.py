@@ -352,7 +352,8 @@ def test_a_disk_quota_is_a_full_disk(martlet, folder):
             return wire.data(message())[0] == 250
 
     eventually(taken, "mail being taken again")
-    assert "disk has space again" in server.log() and "the store is full" not in server.command("status")
+    eventually(lambda: "disk has space again" in server.log(), "the end of the shortage in the log")
+    assert "the store is full" not in server.command("status")
 
 
 def test_trace_tells_where_a_message_went(martlet):

@@ -108,13 +108,13 @@ struct ExpansionTests {
     }
   }
 
-  @Test("a notification for a full mailbox waits in the queue")
+  @Test("a notification for a mailbox that is full beyond its grace waits in the queue")
   func notification() throws {
     var rig = Rig()
     rig.aliceQuota = 100
     try rig.run { house in
       let id = house.store.makeQueueID()
-      let text = "Subject: failed\r\n\r\n" + String(repeating: "x", count: 200) + "\r\n"
+      let text = "Subject: failed\r\n\r\n" + String(repeating: "x", count: Int(Reception.notificationGrace) + 1_000) + "\r\n"
       let alice = try #require(try await house.store.directory().accounts.first { $0.address.localPart == "alice" })
       _ = try await house.host.accept(
         .init(

@@ -54,6 +54,14 @@ struct Rig {
       return SMTPSession(listener, peer.connect(from: remote, to: local))
     }
 
+    /// Recipients whose delivery the sender is to be told of, and the others in the queue.
+    func queued() async throws -> (confirmed: [String], others: [String]) {
+      let entries = try await store.queue(matching: QueueSelection(), after: nil, limit: 100).flatMap(\.entries)
+      let confirmed = entries.filter { $0.destination == QueuedRecipient.confirmation }
+      let others = entries.filter { $0.destination != QueuedRecipient.confirmation }
+      return (confirmed.map(\.address.wire), others.map(\.address.wire))
+    }
+
     func bodies(of user: String, in mailbox: String = "INBOX") async throws -> [String] {
       let account = try #require(try await store.directory().accounts.first { $0.address.localPart == user })
       let entries = try await store.entries(
@@ -118,7 +126,5 @@ struct Rig {
 /// Keeps what was handed to delivery.
 final class Submitted: Outbound {
   let messages = Mutex<[(QueuedMessage, ByteBuffer?)]>([])
-  let told = Mutex<[Acceptance]>([])
   func submit(_ message: QueuedMessage, bytes: ByteBuffer?) { messages.withLock { $0.append((message, bytes)) } }
-  func delivered(_ acceptance: Acceptance, header: ByteBuffer) { told.withLock { $0.append(acceptance) } }
 }

@@ -95,15 +95,17 @@ public struct SevenBitDowngrade: Sendable {
   /// Whether a 7-bit transport can't carry these octets: beyond ASCII, NUL, CR or LF alone, a line over 998 (RFC 5322, 2.1.1).
   private static func needsEncoding(_ message: [UInt8], _ range: Range<Int>, takesEightBit: Bool = false) -> Bool {
     var length = 0
-    var previous: UInt8 = 0
+    // A range may begin between CR and LF.
+    var previous: UInt8 = range.lowerBound > 0 && message[range.lowerBound - 1] == 0x0D ? 0x0D : 0
+    var isFirst = true
     for byte in message[range] {
+      defer { isFirst = false }
       if (byte >= 0x80 && !takesEightBit) || byte == 0 { return true }
       if byte == 0x0A {
-        // A range may begin between the two: the CR is before it then.
-        if previous != 0x0D, length > 0 { return true }
+        if previous != 0x0D { return true }
         length = 0
       } else {
-        if previous == 0x0D { return true }
+        if previous == 0x0D, !isFirst { return true }
         length += 1
         if length > 999 { return true }
       }

@@ -328,6 +328,7 @@ public struct MessageObserver: Sendable {
       let hasEightBit = census.hasEightBitHeader || census.hasEightBitBody
       census.hasEightBitHeader = hasEightBit
       census.hasEightBitBody = hasEightBit
+      census.hasForeignHeader = hasEightBit
     }
     // A line end in SMTP is CR and LF together; each alone is data that only BINARYMIME carries (RFC 5321, 2.3.8).
     if carriageReturns != pairs { census.isBinary = true }

@@ -1,6 +1,7 @@
 """Starting, waiting for and ending programs; free ports."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,19 +14,25 @@ _taken = set()
 
 
 def free_port(address="127.0.0.1"):
-    """A TCP port that is free, UDP too; not given twice in this run."""
+    """A TCP port that is free, UDP too; not given twice in this run.
+
+    Not one of those that the system gives to clients: while a server is down, who keeps connecting to its port may be given that very
+    port, connect to itself, and keep the server from binding it again.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
+        port = random.randrange(min(10_000, lowest - 5_000), lowest)
+        if port in _taken:
+            continue
         with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
-            tcp.bind((address, 0))
-            port = tcp.getsockname()[1]
             try:
+                tcp.bind((address, port))
                 udp.bind((address, port))
             except OSError:
                 continue
-        if port not in _taken:
-            _taken.add(port)
-            return port
+        _taken.add(port)
+        return port
 
 
 class DidNotStart(AssertionError):
