@@ -111,7 +111,7 @@ public struct SevenBitDowngrade: Sendable {
       }
       previous = byte
     }
-    return false
+    return !range.isEmpty && previous == 0x0D && !(range.upperBound < message.count && message[range.upperBound] == 0x0A)
   }
 
   private mutating func copy(upTo end: Int) {
