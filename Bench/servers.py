@@ -19,7 +19,7 @@ def tuned_postfix(folder, sink_port):
     return Postfix(
         folder, hostname="postfix.example.org", relayhost=f"[127.0.0.1]:{sink_port}", default_process_limit=200, max_use=10000,
         max_idle="1000s", in_flow_delay="0s", qmgr_message_active_limit=50000, qmgr_message_recipient_limit=50000,
-        default_destination_concurrency_limit=100, initial_destination_concurrency=50, default_destination_concurrency_negative_feedback=0,
+        default_destination_concurrency_limit=20, initial_destination_concurrency=20, default_destination_concurrency_negative_feedback=0,
         smtp_connection_cache_destinations=f"[127.0.0.1]:{sink_port}", smtp_connection_reuse_count_limit=10000,
         smtpd_client_connection_count_limit=0, smtpd_client_connection_rate_limit=0, smtpd_recipient_restrictions="", smtpd_delay_reject="no",
         smtpd_tls_security_level="none", smtp_tls_security_level="none", receive_override_options="no_address_mappings,no_header_body_checks",
