@@ -17,6 +17,8 @@ final class MessageInHand: @unchecked Sendable {
   var failed: [Told] = []
   var delayed: [Told] = []
   var succeeded: [Told] = []
+  /// Of these the postmaster hears: the message can't be read.
+  var damaged: [Told] = []
   var isTimed = false
 
   /// A recipient that the sender is to hear of.
@@ -37,7 +39,7 @@ final class MessageInHand: @unchecked Sendable {
     self.bytes = bytes
   }
 
-  var hasNews: Bool { !failed.isEmpty || !delayed.isEmpty || !succeeded.isEmpty }
+  var hasNews: Bool { !failed.isEmpty || !delayed.isEmpty || !succeeded.isEmpty || !damaged.isEmpty }
 }
 
 /// Recipients of one message that go to one destination together.
@@ -54,6 +56,8 @@ final class Job: @unchecked Sendable {
   var sevenBit: ByteBuffer?
   /// Octets it takes of `DeliveryLimits.conversionMemory`.
   var conversionOctets = 0
+  /// The store says that the message's bytes are damaged.
+  var isDamaged = false
   /// Why it could not be re-encoded just now: the transaction begins, and fails for a while at its body.
   var unreadable: StoreError?
   /// What it is in the trace: `route ...`, `mx`.
@@ -67,6 +71,11 @@ final class Job: @unchecked Sendable {
   }
 
   var message: QueuedMessage { hand.message }
+
+  /// The message could not be read, for now or for ever.
+  func note(_ error: StoreError) {
+    if case .damaged = error { isDamaged = true }
+  }
 
   var transaction: SMTPClientTransaction {
     var census = message.census

@@ -36,6 +36,8 @@ public struct ComposedNotification: Sendable {
     case relayed
     /// Left this host's care by an expansion.
     case expanded
+    /// Waits for the postmaster, who is the one that is told: its bytes are damaged.
+    case held
   }
 
   /// The id under which it is to be accepted; accepting it twice stores it once.

@@ -40,6 +40,8 @@ struct NotificationText {
   /// Until when it is tried, for a delay.
   var retryUntil: Timestamp?
   var envelopeID: String?
+  /// Who sent the message; nil: the null path.
+  var sender: EmailAddress?
   var recipients: [Recipient]
   /// The original, or its header only.
   var original: [UInt8]
@@ -106,6 +108,7 @@ struct NotificationText {
     switch stage {
     case .failed: isDoubleBounce ? "Undeliverable notification" : "Your message could not be delivered"
     case .delayed: "Your message is delayed"
+    case .held: "A queued message is damaged"
     case .delivered: "Your message was delivered"
     case .relayed, .expanded: "Your message was passed on"
     }
@@ -122,6 +125,10 @@ struct NotificationText {
         : "Your message, which arrived here on\r\n\(date), could not be delivered to:\r\n"
     case .delayed:
       text += "Your message, which arrived here on\r\n\(date), has not been delivered yet to:\r\n"
+    case .held:
+      text +=
+        "The message \(subject), which arrived here on\r\n\(date)\r\nfrom <\(Self.printable(sender?.wire ?? ""))>, can't be read from the disk as it was written.\r\n"
+        + "It was not sent to, and is held for:\r\n"
     case .delivered: text += "Your message, which arrived here on\r\n\(date), was delivered to:\r\n"
     case .relayed, .expanded:
       text += "Your message, which arrived here on\r\n\(date), was passed on to a host that sends no confirmations, for:\r\n"
@@ -140,6 +147,8 @@ struct NotificationText {
     case .failed: "It will not be tried again."
     case .delayed:
       "You need not do anything: it is tried again until\r\n\(retryUntil.map(RFC5322Date.text) ?? "its time is over"); then you will hear of it."
+    case .held:
+      "The disk may be failing: 'martlet store verify' checks all messages. If you can restore this one from a\r\nbackup of the store, 'martlet queue release \(subject)' sends it; 'martlet queue remove \(subject)' gives it\r\nup. Its sender has not been told."
     case .delivered: "You asked for this confirmation."
     case .relayed, .expanded: "You asked for this confirmation; whether it was read, or even delivered, is not known here."
     }
@@ -176,7 +185,7 @@ struct NotificationText {
       if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.unitext(original)) }
       let type = recipient.address.needsUTF8 ? "utf-8" : "rfc822"
       fields.add("Final-Recipient", "\(type); \(Self.unitext(recipient.address.wire))")
-      fields.add("Action", stage.rawValue)
+      fields.add("Action", stage == .held ? "delayed" : stage.rawValue)
       fields.add("Status", recipient.status)
       if let host = recipient.remoteHost.flatMap(Self.nameOfHost) { fields.add("Remote-MTA", "dns; \(host)") }
       switch recipient.diagnostic {

@@ -33,9 +33,11 @@ final class Notifier: @unchecked Sendable {
     let failed = hand.failed
     let delayed = hand.delayed
     let succeeded = hand.succeeded
-    (hand.failed, hand.delayed, hand.succeeded) = ([], [], [])
+    let damaged = hand.damaged
+    (hand.failed, hand.delayed, hand.succeeded, hand.damaged) = ([], [], [], [])
     services.spawn { [self] in
       if !failed.isEmpty { await tellFailures(failed, hand, scheduler) }
+      if !damaged.isEmpty { await tellDamage(damaged, hand, scheduler) }
       if !delayed.isEmpty { await tellDelays(delayed, hand, scheduler) }
       for stage in [ComposedNotification.Stage.delivered, .relayed] {
         let those = succeeded.filter { $0.stage == stage }
@@ -141,6 +143,15 @@ final class Notifier: @unchecked Sendable {
     }
   }
 
+  /// Once for each message and way it goes: it is held from then on. Whoever sent it hears when the postmaster has decided.
+  private func tellDamage(_ damaged: [MessageInHand.Told], _ hand: MessageInHand, _ scheduler: Scheduler) async {
+    let told = await surely(damaged.count, hand, scheduler) { () async throws(StoreError) in
+      try await self.accept(.held, damaged, hand, to: self.services.sink.postmaster)
+    }
+    guard let told else { return }
+    services.store.note(hand.message.id, told)
+  }
+
   // MARK: Delays and successes
 
   private func tellDelays(_ delayed: [MessageInHand.Told], _ hand: MessageInHand, _ scheduler: Scheduler) async {
@@ -158,7 +169,7 @@ final class Notifier: @unchecked Sendable {
       scheduler.recorder.add(
         OutcomeRecord(
           entry: one.entry.id, message: one.entry.message,
-          outcome: .transient(reason: one.problem?.text ?? "", next: one.next ?? services.clock.now()), trace: one.trace + notified,
+          outcome: .transient(reason: one.problem?.text ?? "", next: one.next ?? services.clock.schedule()), trace: one.trace + notified,
           delayNotified: told))
     }
   }
@@ -200,13 +211,13 @@ final class Notifier: @unchecked Sendable {
       stage: stage, hostname: hostname, id: id, to: sender, date: now,
       boundary: "=_\(id).\(String(services.random.next(), radix: 36))",
       subject: message.id, arrival: message.received, retryUntil: retryUntil,
-      envelopeID: isDoubleBounce ? nil : message.envelope.envelopeID, recipients: told.map { Self.recipient($0, stage) },
+      envelopeID: isDoubleBounce || stage == .held ? nil : message.envelope.envelopeID, sender: message.envelope.reversePath, recipients: told.map { recipient($0, stage) },
       original: original, isWhole: isWhole, isDoubleBounce: isDoubleBounce)
     var notification = ComposedNotification(
       id: id, stage: stage, subject: message.id, recipient: sender, bytes: text.bytes(),
-      notBefore: pace.next(for: sender.domain, now: now), requiresTLS: message.envelope.requiresTLS,
+      notBefore: pace.next(for: sender.domain, now: services.clock.schedule()), requiresTLS: message.envelope.requiresTLS,
       isInternationalized: text.isInternational, bodyType: text.hasEightBit ? .eightBitMIME : .sevenBit)
-    notification.isForPostmaster = isDoubleBounce
+    notification.isForPostmaster = isDoubleBounce || stage == .held
     let stored = try await services.sink.accept(notification)
     if let reason = stored.discarded {
       let detail: [TraceEvent.Detail] = [
@@ -219,11 +230,11 @@ final class Notifier: @unchecked Sendable {
     return [TraceEvent(time: now, kind: .notified, detail: detail)]
   }
 
-  private static func recipient(_ told: MessageInHand.Told, _ stage: ComposedNotification.Stage) -> NotificationText.Recipient {
+  private func recipient(_ told: MessageInHand.Told, _ stage: ComposedNotification.Stage) -> NotificationText.Recipient {
     let status: String
     switch stage {
     case .failed: status = told.problem?.status(permanent: true) ?? "5.0.0"
-    case .delayed: status = told.problem?.status(permanent: false) ?? "4.0.0"
+    case .delayed, .held: status = told.problem?.status(permanent: false) ?? "4.0.0"
     case .delivered, .relayed, .expanded: status = "2.0.0"
     }
     return NotificationText.Recipient(
@@ -233,7 +244,7 @@ final class Notifier: @unchecked Sendable {
         ? told.reply.map { .smtp($0) }
         : told.problem.map { problem in
           problem.reply.map { .smtp("\($0)") } ?? .own(problem.reason)
-        }, remoteHost: told.host, next: told.next)
+        }, remoteHost: told.host, next: told.next.map(services.clock.wall))
   }
 
   /// The message, or its header alone if it is too large or can't stand in a report.

@@ -3,11 +3,12 @@ import MailStore
 import NIOCore
 import Outside
 
-/// What delivery needs of the store: five of its operations, with its promises (`MailStore`).
+/// What delivery needs of the store: a few of its operations, with its promises (`MailStore`).
 public protocol QueueStore: Sendable {
   func read(_ body: BodyID, range: Range<Int>) async throws(StoreError) -> ByteBuffer
   func claimDue(now: Timestamp, limit: Int, leaseEnd: Timestamp) async throws(StoreError) -> [QueuedMessage]
   func nextDue() async throws(StoreError) -> Timestamp?
+  func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError)
   func note(_ id: QueueID, _ events: [TraceEvent])
   func makeQueueID() -> QueueID
@@ -24,6 +25,10 @@ struct MailStoreQueue: QueueStore {
   }
 
   func nextDue() async throws(StoreError) -> Timestamp? { try await store.nextDue() }
+
+  func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int {
+    try await store.hasten(now: now, longest: longest)
+  }
 
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError) {
     try await store.record(outcomes, durability)

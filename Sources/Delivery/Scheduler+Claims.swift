@@ -26,14 +26,14 @@ extension Scheduler {
   private func claimAll() async {
     claimsAgain = false
     await recorder.flush()
-    var failedToClaim = false
-    while !isStopping {
+    var failedToClaim = await !hastenIfSetBack()
+    while !isStopping, !failedToClaim {
       guard jobs.addedClamped(notifier.waiting) < settings.limits.jobs else {
         // The end of a worker claims on.
         claimsAgain = true
         return wake(after: .seconds(1))
       }
-      let now = services.clock.now()
+      let now = services.clock.schedule()
       do throws(StoreError) {
         let messages = try await services.store.claimDue(
           now: now, limit: settings.limits.claim, leaseEnd: now.advanced(by: settings.times.lease))
@@ -55,9 +55,34 @@ extension Scheduler {
     }
   }
 
+  /// After a start, and after the schedule went back: what was put off by a clock that was ahead must not wait for it. False if the
+  /// store could not do it just now.
+  private func hastenIfSetBack() async -> Bool {
+    let now = services.clock.schedule()
+    let retry = settings.retry.maximumRetry + settings.retry.maximumRetry / 4
+    let longest: Duration
+    if let lastLook {
+      guard now < lastLook.advanced(by: .zero - SteadyClock.tolerance) else {
+        self.lastLook = now
+        return true
+      }
+      longest = retry
+    } else {
+      // What was put off for another reason, as notifications are to spread them, keeps its time at a common start.
+      longest = max(retry, .seconds(86_400))
+    }
+    do throws(StoreError) {
+      while try await services.store.hasten(now: now, longest: longest) > 0 {}
+      lastLook = now
+      return true
+    } catch {
+      return false
+    }
+  }
+
   /// Looks at the queue at `time`, or within a minute.
   func wake(at time: Timestamp) {
-    let pause = time.since(services.clock.now())
+    let pause = time.since(services.clock.schedule())
     // Not more often than each 50 ms: what is due together is claimed together.
     wake(after: min(max(pause, .milliseconds(50)), Self.longestSleep))
   }

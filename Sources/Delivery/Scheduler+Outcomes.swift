@@ -20,6 +20,7 @@ extension Scheduler {
       case .accepted(let reply):
         hostAnswered = true
         accepted(entry, reply, job, result, transport, now)
+      case .transient where job.isDamaged: damaged(entry, job, now)
       case .transient(let failure):
         if failure.reply != nil, failure.reply?.code != 421 { hostAnswered = true }
         failed(entry, job, problem(failure, transport), details: facts(transport), now)
@@ -62,9 +63,10 @@ extension Scheduler {
   private func failed(
     _ entry: QueueEntry, _ job: Job, _ problem: DeliveryProblem, details: [TraceEvent.Detail] = [], _ now: Timestamp
   ) {
-    let backoff = Backoff(policy: settings.retry)
+    let backoff = Backoff(policy: settings.retry, returns: mayReturn)
     let failures = entry.attempts.addedClamped(1)
-    guard let next = backoff.next(failures: failures, received: job.message.received, now: now, random: services.random) else {
+    let schedule = services.clock.schedule()
+    guard let next = backoff.next(failures: failures, received: job.message.received, now: schedule, random: services.random) else {
       var expired = problem
       expired.reason = "550 5.4.7 Not delivered in \(Self.text(settings.retry.lifetime)); last: \(problem.text)"
       expired.reply = nil
@@ -72,16 +74,23 @@ extension Scheduler {
     }
     let trace = [
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
-      TraceEvent(time: now, kind: .deferred, recipient: entry.address.wire, detail: [.init("next", "\(next.seconds)")]),
+      TraceEvent(time: now, kind: .deferred, recipient: entry.address.wire, detail: [.init("next", "\(services.clock.wall(of: next).seconds)")]),
     ]
     let told = MessageInHand.Told(entry: entry, problem: problem, host: problem.host, stage: .delayed, next: next, trace: trace)
-    if isDelayDue(entry, job.message, now) {
+    if isDelayDue(entry, job.message, schedule) {
       job.hand.delayed.append(told)
     } else {
       recorder.add(
         OutcomeRecord(entry: entry.id, message: entry.message, outcome: .transient(reason: problem.text, next: next), trace: trace))
     }
     wake(at: next)
+  }
+
+  /// Whether what is too old may be returned: not just after the start. What was out of reach while this host was down, after the same
+  /// power cut perhaps, is given a 24th of its lifetime, an hour at most.
+  private var mayReturn: Bool {
+    guard let started else { return true }
+    return services.clock.monotonic() >= started.advanced(by: min(settings.retry.lifetime / 24, .seconds(3_600)))
   }
 
   /// Whether the sender is to be told now that it is late: once, and only if wanted (RFC 3461, 4.1).
@@ -100,6 +109,17 @@ extension Scheduler {
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details)
     ]
     job.hand.failed.append(.init(entry: entry, problem: problem, host: problem.host, stage: .failed, trace: trace))
+  }
+
+  /// Its bytes fail their checksum, which no attempt mends: held for a person, who is told.
+  private func damaged(_ entry: QueueEntry, _ job: Job, _ now: Timestamp) {
+    let problem = DeliveryProblem("451 4.3.0 The stored message is damaged")
+    let trace = [
+      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details),
+      TraceEvent(time: now, kind: .held, recipient: entry.address.wire, detail: [.init("reason", problem.text)]),
+    ]
+    recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .held(reason: problem.text), trace: trace))
+    job.hand.damaged.append(.init(entry: entry, problem: problem, stage: .held, trace: []))
   }
 
   // MARK: Whole jobs
@@ -123,7 +143,7 @@ extension Scheduler {
 
   /// Back to the queue without an attempt.
   func giveBack(_ job: Job, after pause: Duration) {
-    let next = services.clock.now().advanced(by: pause)
+    let next = services.clock.schedule().advanced(by: pause)
     for entry in job.entries {
       recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .returned(next: next)))
     }

@@ -11,7 +11,7 @@ extension Scheduler {
   public func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
     let wanted = Set(recipients).intersection(inHand)
     guard !wanted.isEmpty else { return 0 }
-    let now = services.clock.now()
+    let now = services.clock.schedule()
     var records: [OutcomeRecord] = []
     func take(from job: Job) {
       for entry in job.entries where wanted.contains(entry.id) {

@@ -131,6 +131,11 @@ public final class Scheduler: @unchecked Sendable {
   var wakeAt = MonotonicInstant.never
   var wakes: UInt64 = 0
 
+  // Time.
+  var started: MonotonicInstant?
+  /// The schedule when the queue was last looked at; nil: not yet.
+  var lastLook: Timestamp?
+
   public init(services: DeliveryServices, settings: DeliverySettings) {
     self.services = services
     self.settings = settings
@@ -145,7 +150,10 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   /// Begins to claim what is due. Call once.
-  public func start() { claim() }
+  public func start() {
+    started = services.clock.monotonic()
+    claim()
+  }
 
   /// Takes other settings for everything that begins from now on; routes are asked for anew.
   public func update(_ settings: DeliverySettings) {

@@ -108,7 +108,10 @@ final class Worker: @unchecked Sendable {
     if job.sevenBit == nil, transport.client.plan(for: job.transaction) == .needsSevenBit {
       guard scheduler.takesRoomToConvert(job) else { return scheduler.giveBack(job, after: .seconds(5)) }
       job.unreadable = nil
-      do throws(StoreError) { job.sevenBit = try await scheduler.sevenBit(job) } catch { job.unreadable = error }
+      do throws(StoreError) { job.sevenBit = try await scheduler.sevenBit(job) } catch {
+        job.unreadable = error
+        job.note(error)
+      }
     }
     underWay.append(job)
     transport.start(job.transaction)
@@ -124,7 +127,10 @@ final class Worker: @unchecked Sendable {
       let store = scheduler.services.store
       let body = job.message.body
       await transport.send(job.message.size, framing, page: scheduler.settings.limits.page) { (range) async throws(StoreError) in
-        try await store.read(body, range: range)
+        do throws(StoreError) { return try await store.read(body, range: range) } catch {
+          job.note(error)
+          throw error
+        }
       }
     }
   }

@@ -9,6 +9,8 @@ public struct Acceptance: Sendable {
   /// once and gives the same receipt. Nil for whatever comes from outside.
   public var origin: QueueRecipientID?
   public var received: Timestamp
+  /// When what is queued may leave first, by the schedule; that of `recipients` decides.
+  public var due: Timestamp
   public var envelope: Envelope
   /// Fields put in front of the body (`Received` ...), each ending in CRLF. At most 64 KiB.
   public var prefix: [UInt8]
@@ -22,13 +24,15 @@ public struct Acceptance: Sendable {
   public var trace: [TraceEvent]
 
   public init(
-    id: QueueID, received: Timestamp, envelope: Envelope, prefix: [UInt8], summary: MessageSummary, census: BodyCensus,
+    id: QueueID, received: Timestamp, due: Timestamp? = nil, envelope: Envelope, prefix: [UInt8], summary: MessageSummary,
+    census: BodyCensus,
     deliveries: [LocalDelivery] = [], recipients: [QueuedRecipient] = [], confirmations: [QueuedRecipient] = [],
     trace: [TraceEvent] = [], origin: QueueRecipientID? = nil
   ) {
     self.id = id
     self.origin = origin
     self.received = received
+    self.due = due ?? received
     self.envelope = envelope
     self.prefix = prefix
     self.summary = summary

@@ -82,6 +82,8 @@ public enum Outcome: Hashable, Sendable {
   case transient(reason: String, next: Timestamp)
   /// Never: the reply or reason is what the notification says.
   case permanent(reason: String)
+  /// Nothing can be done until a person has looked: held, with the reason.
+  case held(reason: String)
   /// The lease ends without an attempt: due again at `next`, attempts not counted.
   case returned(next: Timestamp)
 }

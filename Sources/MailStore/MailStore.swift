@@ -46,6 +46,10 @@ public protocol MailStore: Sendable {
   /// When the next waiting recipient is due; nil if none waits.
   func nextDue() async throws(StoreError) -> Timestamp?
 
+  /// Makes waiting recipients that are due later than `longest` from `now` due within it, spread as they were: after a clock was set
+  /// back they would wait for it. Counts them; at most a page a call, so 0 means that none is left.
+  func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int
+
   /// Records outcomes together. `.lazily`: rides in the next group and is durable within 50 ms (RFC 5321, 4.1.1.4 allows the
   /// duplicate that a crash in between makes); returns at once. `.durably` returns after the sync.
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError)

@@ -142,6 +142,10 @@ public final class SQLiteStore: MailStore {
     try await group.perform { writer, _ in try writer.claimDue(now: now, limit: limit, leaseEnd: leaseEnd) }
   }
 
+  public func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int {
+    try await group.perform { writer, _ in try writer.hasten(now: now, longest: longest) }
+  }
+
   public func nextDue() async throws(StoreError) -> Timestamp? {
     try await writeLazy()
     return try await readers.read { database in

@@ -82,11 +82,19 @@ extension Duration {
 
 /// What time it is. Everything on floors 1 to 5 asks here, so a simulation can tell it otherwise.
 public protocol Clock: Sendable {
-  /// The wall clock: for dates people read, for schedules that survive a restart.
+  /// The wall clock: for dates people read.
   func now() -> Timestamp
+
+  /// The wall clock as schedules follow it, which survive a restart: when something is due, expires or is forgotten (`SteadyClock`).
+  func schedule() -> Timestamp
 
   /// The monotonic clock: for time-outs and rates.
   func monotonic() -> MonotonicInstant
+}
+
+extension Clock {
+  /// The wall clock, wherever it jumps.
+  public func schedule() -> Timestamp { now() }
 }
 
 /// Where randomness comes from. The server's is the system's; a simulation's is seeded.

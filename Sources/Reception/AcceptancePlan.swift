@@ -7,6 +7,8 @@ import SMTP
 struct AcceptancePlan {
   var id: QueueID
   var time: Timestamp
+  /// When what is queued may leave, by the schedule.
+  var due: Timestamp
   var hostname: String
   var client: Client
   var message: SMTPMessage
@@ -15,7 +17,7 @@ struct AcceptancePlan {
   var summary: MessageSummary
 
   func acceptance() -> Acceptance {
-    let division = Division(of: recipients, due: time)
+    let division = Division(of: recipients, due: due)
     let received = ReceivedField(
       client: client, hostname: hostname, id: id,
       onlyRecipient: message.recipients.count == 1 ? message.recipients.first?.address : nil,
@@ -24,7 +26,7 @@ struct AcceptancePlan {
     // Our own field is part of the header that a next hop gets.
     if received.isUTF8 { census.hasEightBitHeader = true }
     return Acceptance(
-      id: id, received: time, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
+      id: id, received: time, due: due, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
       deliveries: division.deliveries, recipients: division.queued, confirmations: confirmations(), trace: trace())
   }
 
@@ -35,7 +37,7 @@ struct AcceptancePlan {
     return recipients.filter { !$0.local.isEmpty && $0.recipient.notification.notify.contains(.success) }.map { judged in
       QueuedRecipient(
         address: judged.recipient.address, notification: judged.recipient.notification, destination: QueuedRecipient.confirmation,
-        due: time)
+        due: due)
     }
   }
 

@@ -90,7 +90,7 @@ extension Reception {
       }
     let places = Set(refused)
     let kept = judged.indices.filter { !places.contains($0) }.map { judged[$0] }
-    let division = Division(of: kept, full: full, due: acceptance.received)
+    let division = Division(of: kept, full: full, due: acceptance.due)
     var result = acceptance
     result.deliveries = division.deliveries
     result.recipients = division.queued
@@ -112,7 +112,7 @@ extension Acceptance {
   public mutating func putOff(_ account: AccountID) -> Bool {
     guard let delivery = deliveries.first(where: { $0.account == account }) else { return false }
     deliveries.removeAll { $0.account == account }
-    recipients.append(.atHome(delivery.recipient, delivery.notification, due: received))
+    recipients.append(.atHome(delivery.recipient, delivery.notification, due: due))
     trace.append(.full(delivery.recipient.description, .deferred, at: received))
     return true
   }

@@ -13,7 +13,7 @@ extension Reception {
   ///
   /// - Parameters:
   ///   - subject: the message it is about.
-  ///   - due: when it may leave.
+  ///   - due: when it may leave, by the schedule.
   public func acceptance(
     of recipient: EmailAddress, id: QueueID, subject: QueueID, stage: String, due: Timestamp, envelope: Envelope,
     observed: MessageObservation
@@ -26,7 +26,7 @@ extension Reception {
         detail: [.init("notification", stage), .init("about", subject.description), .init("from", "<>")])
     ]
     var acceptance = Acceptance(
-      id: id, received: now, envelope: envelope, prefix: [], summary: observed.summary, census: observed.census)
+      id: id, received: now, due: due, envelope: envelope, prefix: [], summary: observed.summary, census: observed.census)
     switch judgement {
     case .accept(let judged):
       acceptance.deliveries = judged.local.map {
@@ -35,7 +35,7 @@ extension Reception {
       }
       acceptance.recipients = judged.remote.map {
         QueuedRecipient(
-          address: $0, notification: .init(notify: .never), destination: $0.asciiDomain ?? $0.domain, due: max(due, now))
+          address: $0, notification: .init(notify: .never), destination: $0.asciiDomain ?? $0.domain, due: due)
       }
       // No notification goes out about a notification, so this is all that is said of them.
       for address in judged.undeliverable {

@@ -133,7 +133,8 @@ public final class Reception: Sendable {
         reason: "\(observed.census.hops) hops")
     }
     let plan = AcceptancePlan(
-      id: id, time: clock.now(), hostname: policy.hostname, client: client, message: message, recipients: recipients,
+      id: id, time: clock.now(), due: clock.schedule(), hostname: policy.hostname, client: client, message: message,
+      recipients: recipients,
       census: observed.census, summary: observed.summary)
     return .accept(plan.acceptance())
   }

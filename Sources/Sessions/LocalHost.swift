@@ -52,7 +52,7 @@ public struct LocalHost: NotificationSink, LocalDestination {
       try await spool.append(ByteBuffer(bytes: notification.bytes))
       let body = try await spool.finish()
       let receipt = try await accept(
-        &acceptance, body: body, claiming: acceptance.recipients.allSatisfy { $0.due <= clock.now() })
+        &acceptance, body: body, claiming: acceptance.recipients.allSatisfy { $0.due <= clock.schedule() })
       if let queued = receipt.queued, queued.entries.contains(where: { $0.state == .claimed }), !receipt.isRepeated {
         outbound.submit(queued, bytes: nil)
       }
@@ -114,6 +114,7 @@ extension LocalHost {
   /// tried again, since the id hangs on the entry.
   private func expand(_ entry: QueueEntry, of message: QueuedMessage, to expansion: Expansion) async -> LocalResolution {
     let now = clock.now()
+    let due = clock.schedule()
     let spool = store.makeSpool()
     var observer = MessageObserver()
     do throws(StoreError) {
@@ -127,17 +128,17 @@ extension LocalHost {
       }
       let observed = observer.finish()
       var acceptance = Acceptance(
-        id: message.id, received: now, envelope: message.envelope, prefix: [], summary: observed.summary, census: observed.census,
+        id: message.id, received: now, due: due, envelope: message.envelope, prefix: [], summary: observed.summary, census: observed.census,
         deliveries: expansion.local.map {
           LocalDelivery(account: $0.account, recipient: $0.address, notification: entry.notification)
         },
         recipients: expansion.remote.map {
           QueuedRecipient(
-            address: $0, notification: entry.notification, destination: $0.asciiDomain ?? $0.domain, due: now)
+            address: $0, notification: entry.notification, destination: $0.asciiDomain ?? $0.domain, due: due)
         }
           + expansion.undeliverable.map {
             QueuedRecipient(
-              address: $0, notification: entry.notification, destination: QueueEntry.localDestination, due: now)
+              address: $0, notification: entry.notification, destination: QueueEntry.localDestination, due: due)
           },
         trace: [
           TraceEvent(

@@ -74,6 +74,18 @@ final class FakeQueue: QueueStore {
     }
   }
 
+  func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int {
+    state.withLock { state in
+      var count = 0
+      for (id, entry) in state.entries where entry.state == .waiting && entry.nextAttempt > now.advanced(by: longest) {
+        let late = entry.nextAttempt.since(now).microseconds % max(longest.microseconds, 1)
+        state.entries[id]?.nextAttempt = now.advanced(by: .microseconds(late))
+        count += 1
+      }
+      return count
+    }
+  }
+
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError) {
     let failed = state.withLock { state in
       guard !state.failsToRecord else { return true }
@@ -89,6 +101,9 @@ final class FakeQueue: QueueStore {
           state.entries[record.entry]?.nextAttempt = next
           state.entries[record.entry]?.lastReply = reason
           if let told = record.delayNotified { state.entries[record.entry]?.delayNotified = told }
+        case .held(let reason):
+          state.entries[record.entry]?.state = .held
+          state.entries[record.entry]?.lastReply = reason
         case .returned(let next): state.entries[record.entry]?.nextAttempt = next
         }
       }
@@ -112,7 +127,7 @@ extension Outcome {
   var reason: String {
     switch self {
     case .delivered(let reply): reply
-    case .transient(let reason, _), .permanent(let reason): reason
+    case .transient(let reason, _), .permanent(let reason), .held(let reason): reason
     case .deliveredLocally, .returned: ""
     }
   }

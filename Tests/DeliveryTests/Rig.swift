@@ -16,6 +16,8 @@ final class Rig: Sendable {
   let dialer: FakeDialer
   let sink = FakeSink()
   let scheduler: Scheduler
+  /// What delivery asks for the time: the executor's clock, with a schedule that does not jump.
+  let clock: SteadyClock
   private let nextEntry = Mutex<Int64>(0)
 
   init(
@@ -24,6 +26,7 @@ final class Rig: Sendable {
     hasTLS: Bool = false, change: (inout DeliverySettings) -> Void = { _ in }
   ) throws {
     executor = SimulatedExecutor(seed: seed)
+    clock = SteadyClock(executor.clock)
     dialer = FakeDialer(executor: executor)
     let table = try RouteTable(routes.map { .init(pattern: $0.0, nextHop: try NextHop(parsing: $0.1)) })
     let router = Router(
@@ -34,7 +37,7 @@ final class Rig: Sendable {
     let executor = executor
     scheduler = Scheduler(
       services: DeliveryServices(
-        queue: queue, router: router, dialer: dialer, clock: executor.clock, random: executor.random, sleeper: executor, sink: sink,
+        queue: queue, router: router, dialer: dialer, clock: clock, random: executor.random, sleeper: executor, sink: sink,
         local: local, tls: hasTLS ? NoContext() : nil,
         spawn: { work in _ = Task(executorPreference: executor) { await work() } }), settings: settings)
   }

@@ -9,13 +9,15 @@ extension Writer {
 
   /// One step of clearing away; whether there is more to do. On a full disk expunged messages are given up at once.
   func retain(isShort: Bool) throws -> Bool {
-    let now = now()
-    let bodies = try giveUpExpunged(before: isShort ? now : now.advanced(by: .seconds(-limits.undelete)))
+    // A clock that jumped ahead makes nothing old (HOSTILE 59).
+    let now = clock.schedule()
+    let everything = max(now, self.now())
+    let bodies = try giveUpExpunged(before: isShort ? everything : now.advanced(by: .seconds(-limits.undelete)))
     let log = try forgetExpunged(before: now.advanced(by: .seconds(-limits.expungeLog)))
     let dropped = try clearDropped()
     let trace =
       try forgetTrace(before: now.advanced(by: .seconds(-limits.traceAge)))
-      || (traceOctets > limits.traceSize && forgetTrace(before: now))
+      || (traceOctets > limits.traceSize && forgetTrace(before: everything))
     try database.run("INSERT OR REPLACE INTO meta(key, value) VALUES('trace-octets', ?)", .int(traceOctets))
     return bodies || log || dropped || trace
   }

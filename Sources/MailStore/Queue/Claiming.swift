@@ -37,6 +37,19 @@ extension Writer {
     return messages
   }
 
+  /// What is due too late for any retry is due sooner: see `MailStore.hasten`.
+  func hasten(now: Timestamp, longest: Duration) throws -> Int {
+    let step = max(longest.microseconds, 1)
+    try database.run(
+      """
+      UPDATE recipients SET due = ?1 + (due - ?1) % ?2 WHERE (message, id) IN (
+        SELECT message, id FROM recipients INDEXED BY recipients_due WHERE state = 0 AND due > ?1 + ?2 LIMIT ?3)
+      """, .int(max(now.microseconds, 0)), .int(step), .int(Int64(limits.page)))
+    let count = database.changes
+    if count > 0 { touched() }
+    return count
+  }
+
   /// At open: no lease outlives the process; what was ordered for a leased recipient is done.
   func resetLeases() throws {
     try begin()

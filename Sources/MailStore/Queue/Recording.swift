@@ -58,6 +58,13 @@ extension Writer {
         """, .int(next.microseconds), .text(reason), .optional(record.delayNotified?.microseconds), .int(message),
         .int(record.entry.rawValue))
       return try applyPending(message, record.entry.rawValue)
+    case .held(let reason):
+      try database.run(
+        """
+        UPDATE recipients SET state = 1, attempts = attempts + 1, last_reply = ?,
+          pending = CASE pending WHEN ? THEN pending ELSE 0 END WHERE message = ? AND id = ?
+        """, .text(reason), .int(Pending.remove.rawValue), .int(message), .int(record.entry.rawValue))
+      return try applyPending(message, record.entry.rawValue)
     case .returned(let next):
       try database.run(
         """
@@ -91,7 +98,7 @@ extension Writer {
     case .none: return false
     case .retry:
       try database.run(
-        "UPDATE recipients SET state = 0, pending = 0, due = ? WHERE message = ? AND id = ?", .int(now().microseconds),
+        "UPDATE recipients SET state = 0, pending = 0, due = ? WHERE message = ? AND id = ?", .int(clock.schedule().microseconds),
         .int(message),
         .int(entry))
       changes.append(.queue)

@@ -19,7 +19,7 @@ struct LoggedQueue: QueueStore {
 
   private func tell(_ record: OutcomeRecord) {
     guard let last = record.trace.last else { return }
-    let level: Logger.Level = last.kind == .bounced ? .notice : .info
+    let level: Logger.Level = last.kind == .bounced ? .notice : last.kind == .held ? .error : .info
     guard log.logLevel <= level else { return }
     var metadata: Logger.Metadata = ["id": "\(record.message)"]
     if let recipient = last.recipient { metadata["to"] = "\(recipient)" }
@@ -42,6 +42,14 @@ struct LoggedQueue: QueueStore {
   }
 
   func nextDue() async throws(StoreError) -> Timestamp? { try await queue.nextDue() }
+
+  func hasten(now: Timestamp, longest: Duration) async throws(StoreError) -> Int {
+    let count = try await queue.hasten(now: now, longest: longest)
+    if count > 0 {
+      log.warning("the clock was set back: recipients that were due too late are due sooner", metadata: ["count": "\(count)"])
+    }
+    return count
+  }
 
   func makeQueueID() -> QueueID { queue.makeQueueID() }
 

@@ -28,7 +28,7 @@ struct Parts {
   let log: Logger
 
   static func assemble(_ configuration: Configuration, sockets: [ListeningSocket], log: Logger) async throws -> Parts {
-    let clock = SystemClock()
+    let clock = SteadyClock(SystemClock()) { $0.log(to: log) }
     let random = SystemRandom()
     // What can be wrong in the files is found before anything is opened.
     let tls = try TLSContexts(configuration, clock: clock, log: log)

@@ -40,7 +40,7 @@ struct RandomOperations {
     case 10: return try await transfer(isMove: false)
     case 11, 12: return try await transfer(isMove: true)
     case 13: return try await expunge()
-    case 14: return try await claim()
+    case 14: return try await pick(4) == 0 ? hasten() : claim()
     case 15, 16: return try await record()
     case 17: return try await act()
     case 18: return try await changeMailboxes()
@@ -63,6 +63,7 @@ struct RandomOperations {
     }
     let recipients = (0..<pick(3)).map { "r\($0)@d\(pick(3)).example" }
     var acceptance = Make.acceptance(number, to: deliveries, queue: recipients, due: now + Int64(pick(50)), prefix: pick(200))
+    acceptance.id = store.makeQueueID()
     if pick(2) == 0 { acceptance.origin = QueueRecipientID(rawValue: Int64(clamping: number)) }
     let claiming = pick(2) == 0
     let isOver = deliveries.contains { delivery in
@@ -308,6 +309,26 @@ struct RandomOperations {
     return latest <= left ? [] : ["claimed out of due order"]
   }
 
+  /// A clock that was ahead when recipients were put off, and is set right.
+  private mutating func hasten() async throws -> [String] {
+    let longest = Int64(1 + pick(50)) * 1_000_000
+    let start = now * 1_000_000
+    var late = 0
+    for (id, list) in model.queue {
+      for one in list where one.state == .waiting && one.due > start + longest {
+        late += 1
+        update(id, one.id) { $0.due = start + ($0.due - start) % longest }
+      }
+    }
+    var count = 0
+    while true {
+      let some = try await store.hasten(now: Timestamp(microseconds: start), longest: .microseconds(longest))
+      count += some
+      if some == 0 { break }
+    }
+    return count == late ? [] : ["hastened \(count) of \(late)"]
+  }
+
   private mutating func update(_ message: QueueID, _ id: QueueRecipientID, _ change: (inout StoreModel.Recipient) -> Void) {
     guard let index = model.queue[message]?.firstIndex(where: { $0.id == id }) else { return }
     if var recipient = model.queue[message]?[index] {
@@ -329,7 +350,13 @@ struct RandomOperations {
     var records: [OutcomeRecord] = []
     for (message, recipient) in leased where pick(2) == 0 {
       let next = Timestamp(seconds: now + Int64(pick(100)))
-      switch pick(4) {
+      switch pick(5) {
+      case 4:
+        records.append(.init(entry: recipient.id, message: message, outcome: .held(reason: "451 damaged")))
+        update(message, recipient.id) {
+          $0.state = .held
+          $0.attempts += 1
+        }
       case 0, 1:
         records.append(.init(entry: recipient.id, message: message, outcome: .delivered(reply: "250")))
         remove(message, recipient.id)

@@ -196,7 +196,7 @@ public struct ActOnQueue: AdminCommand {
     let selection = try words.selection()
     let (action, done) = try action()
     let acted = try await context.asking { () async throws(StoreError) in
-      try await context.store.act(action, on: selection, now: context.clock.now())
+      try await context.store.act(action, on: selection, now: context.clock.schedule())
     }
     if acted.count == 0, !words.ids.isEmpty { throw AdminFailure("nothing in the queue matches") }
     var busy = 0

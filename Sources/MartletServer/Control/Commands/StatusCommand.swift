@@ -13,6 +13,8 @@ public struct ShowStatus: AdminCommand {
     var hostname: String
     var data: String
     var running: Bool
+    /// Seconds by which the wall clock left the course that schedules keep; 0 while all is well.
+    var clockJump: Int64
     var server: LiveReport?
     var store: StoreCondition?
     var queue: CountQueue.Counts
@@ -28,11 +30,16 @@ public struct ShowStatus: AdminCommand {
     let contents = try await context.directory()
     let status = Status(
       version: MartletVersion.text, hostname: context.configuration.hostname, data: context.configuration.data,
-      running: context.live != nil, server: context.live?.report, store: condition, queue: .init(counts),
+      running: context.live != nil,
+      clockJump: context.clock.now().since(context.clock.schedule()).components.seconds, server: context.live?.report, store: condition, queue: .init(counts),
       domains: contents.domains.count,
       accounts: contents.accounts.count, aliases: contents.aliases.count)
     if isJSON { return try await context.sayJSON(status) }
     try await context.say("Martlet \(status.version) on \(status.hostname), data in \(status.data)")
+    if status.clockJump != 0 {
+      try await context.say(
+        "the system's clock jumped by \(status.clockJump) s: retries, lifetimes and retention keep their old course for a day")
+    }
     if let server = status.server {
       try await context.say("running as process \(server.process) since \(Self.span(server.uptime))")
       var table = TextTable(("LISTENER", .left), ("ADDRESS", .left), ("OPEN", .right), ("ACCEPTED", .right), ("REFUSED", .right))
