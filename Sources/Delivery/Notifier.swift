@@ -169,7 +169,8 @@ final class Notifier: @unchecked Sendable {
       scheduler.recorder.add(
         OutcomeRecord(
           entry: one.entry.id, message: one.entry.message,
-          outcome: .transient(reason: one.problem?.text ?? "", next: one.next ?? services.clock.schedule()), trace: one.trace + notified,
+          outcome: .transient(reason: one.problem?.text ?? "", next: one.next ?? services.clock.schedule()),
+          trace: one.trace + notified,
           delayNotified: told))
     }
   }
@@ -211,7 +212,8 @@ final class Notifier: @unchecked Sendable {
       stage: stage, hostname: hostname, id: id, to: sender, date: now,
       boundary: "=_\(id).\(String(services.random.next(), radix: 36))",
       subject: message.id, arrival: message.received, retryUntil: retryUntil,
-      envelopeID: isDoubleBounce || stage == .held ? nil : message.envelope.envelopeID, sender: message.envelope.reversePath, recipients: told.map { recipient($0, stage) },
+      envelopeID: isDoubleBounce || stage == .held ? nil : message.envelope.envelopeID, sender: message.envelope.reversePath,
+      recipients: told.map { recipient($0, stage) },
       original: original, isWhole: isWhole, isDoubleBounce: isDoubleBounce)
     var notification = ComposedNotification(
       id: id, stage: stage, subject: message.id, recipient: sender, bytes: text.bytes(),

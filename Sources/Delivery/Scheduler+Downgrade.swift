@@ -11,6 +11,16 @@ extension Scheduler {
     let size = job.message.size
     guard size <= settings.limits.convertedMessage else { return nil }
     let whole = try await wholeMessage(job, size: size)
+    guard let recoder = services.recoder, size > Self.quicklyConverted else { return Self.converted(whole) }
+    return await withUnsafeContinuation { continuation in
+      recoder.submit { continuation.resume(returning: Self.converted(whole)) }
+    }
+  }
+
+  /// Octets that are re-encoded where they are, in less time than going elsewhere and back is worth. 64 KiB.
+  private static let quicklyConverted = 65_536
+
+  private static func converted(_ whole: [UInt8]) -> ByteBuffer? {
     guard let converted = try? SevenBitDowngrade.convert(whole) else { return nil }
     return ByteBuffer(bytes: converted)
   }

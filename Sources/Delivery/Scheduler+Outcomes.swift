@@ -74,7 +74,9 @@ extension Scheduler {
     }
     let trace = [
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
-      TraceEvent(time: now, kind: .deferred, recipient: entry.address.wire, detail: [.init("next", "\(services.clock.wall(of: next).seconds)")]),
+      TraceEvent(
+        time: now, kind: .deferred, recipient: entry.address.wire,
+        detail: [.init("next", "\(services.clock.wall(of: next).seconds)")]),
     ]
     let told = MessageInHand.Told(entry: entry, problem: problem, host: problem.host, stage: .delayed, next: next, trace: trace)
     if isDelayDue(entry, job.message, schedule) {

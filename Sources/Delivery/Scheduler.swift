@@ -19,6 +19,8 @@ public struct DeliveryServices: Sendable {
   public var local: (any LocalDestination)?
   /// What STARTTLS and smtps use; nil: no TLS can be spoken.
   public var tls: (any TLSContext)?
+  /// Where messages are re-encoded, which takes longer than a loop may stand still (16 MiB: some 100 ms); nil: on the loop.
+  public var recoder: (any SerialWorker)?
   /// Starts a task on the executor of the one loop that delivery runs on. Called from any thread.
   public var spawn: @Sendable (@escaping @Sendable () async -> Void) -> Void
 

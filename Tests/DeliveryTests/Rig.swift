@@ -35,11 +35,12 @@ final class Rig: Sendable {
     var settings = DeliverySettings(hostname: "mx.own.test")
     change(&settings)
     let executor = executor
-    scheduler = Scheduler(
-      services: DeliveryServices(
-        queue: queue, router: router, dialer: dialer, clock: clock, random: executor.random, sleeper: executor, sink: sink,
-        local: local, tls: hasTLS ? NoContext() : nil,
-        spawn: { work in _ = Task(executorPreference: executor) { await work() } }), settings: settings)
+    var services = DeliveryServices(
+      queue: queue, router: router, dialer: dialer, clock: clock, random: executor.random, sleeper: executor, sink: sink,
+      local: local, tls: hasTLS ? NoContext() : nil,
+      spawn: { work in _ = Task(executorPreference: executor) { await work() } })
+    services.recoder = executor.makeSerialWorker(named: "recode")
+    scheduler = Scheduler(services: services, settings: settings)
   }
 
   /// A message in the queue for these, due now; not yet handed to the scheduler.

@@ -12,9 +12,20 @@ struct KnotServer {
   private let folder: String
 
   /// Starts it: `signed.test` is signed, `plain.test` is not, `broken.test` has no data.
+  ///
+  /// A port that another program takes for UDP in the same moment is no failure of ours: three ports are tried.
   static func start() async -> KnotServer? {
-    guard let free = try? ListeningSocket.bind(.ip(loopback, port: 0)), case .ip(_, let port) = free.endpoint else { return nil }
-    free.close()
+    for _ in 0..<3 {
+      // Not one of those that the system gives to clients, among them the resolver's own questions.
+      let port = UInt16.random(in: 10_000..<32_000)
+      guard let free = try? ListeningSocket.bind(.ip(loopback, port: port)) else { continue }
+      free.close()
+      if let server = await start(on: port) { return server }
+    }
+    return nil
+  }
+
+  private static func start(on port: UInt16) async -> KnotServer? {
     var template = Array("/tmp/martlet-knot-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else { return nil }
     let folder = String(cString: made)
@@ -69,9 +80,13 @@ struct KnotServer {
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     guard posix_spawn(&process, "/usr/sbin/knotd", &actions, nil, &arguments, environ) == 0 else { return nil }
     let log = "\(folder)/log"
-    let wait =
-      "for i in $(seq 200); do grep -q 'successfully signed' \(log) && grep -q 'server started' \(log) && break; sleep 0.05; done"
-    _ = await TLSConnectionTests.shell(wait)
+    let ready = "grep -q 'successfully signed' \(log) && grep -q 'server started' \(log)"
+    let wait = "for i in $(seq 600); do \(ready) && break; kill -0 \(process) || break; sleep 0.05; done; \(ready) && echo ready"
+    guard await TLSConnectionTests.shell(wait).contains("ready") else {
+      print("knotd did not start: \(await TLSConnectionTests.shell("tail -5 \(log)"))")
+      KnotServer(endpoint: .ip(loopback, port: port), anchors: [], process: process, folder: folder).stop()
+      return nil
+    }
     let keys = await TLSConnectionTests.shell("keymgr -c \(folder)/knot.conf signed.test ds")
     let anchors = keys.split(separator: "\n").filter { $0.contains(" DS ") }.map(String.init)
     return KnotServer(endpoint: .ip(loopback, port: port), anchors: anchors, process: process, folder: folder)

@@ -50,6 +50,7 @@ struct Parts {
       store: store, router: router, dialer: NIODialer(loops: loops, clock: clock), clock: clock, random: random,
       sleeper: LoopSleeper(loops: loops), sink: host, local: host, tls: tls.client,
       spawn: { operation in _ = loops.all[0].start(operation) })
+    services.recoder = ThreadWorkerProvider().makeSerialWorker(named: "recode")
     services.store = LoggedQueue(queue: services.store, log: log)
     let scheduler = Scheduler(services: services, settings: Settings.delivery(configuration))
     outbound.connect(scheduler)

@@ -1,5 +1,4 @@
 import Configuration
-import Glibc
 import Logging
 import Outside
 
@@ -14,9 +13,6 @@ public final class ControlListener: Sendable {
 
   /// Starts listening.
   public static func start(path: String, service: ControlService, loops: ServerLoops, log: Logger) async throws -> ControlListener {
-    // The command line is to find the file with its mode already set: nobody may slip in between `bind` and `chmod`.
-    let before = umask(0o177)
-    defer { umask(before) }
     let socket = try ListeningSocket.bind(.unix(path: path), unixMode: 0o600)
     var options = ListenerOptions(name: "control")
     options.limits.connections = connections

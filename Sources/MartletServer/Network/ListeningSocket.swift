@@ -25,6 +25,9 @@ public struct ListeningSocket: Sendable {
     do throws(ListenError) {
       if case .unix(let path) = endpoint {
         try removeStale(path, endpoint: endpoint)
+        // The file is made with this mode (within the umask), so nobody slips in between `bind` and `chmod`. Setting the umask for it
+        // instead would change what other threads create meanwhile.
+        fchmod(descriptor, unixMode)
       } else {
         setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if family == AF_INET6 { setOption(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
