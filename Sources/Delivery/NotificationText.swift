@@ -217,19 +217,19 @@ struct NotificationText {
     String(decoding: printable(text).utf8.map { $0 < 0x80 ? $0 : 0x3F }, as: UTF8.self)
   }
 
-  /// Lines of at most 72 characters, broken at spaces where there are some.
+  /// Lines of at most 72 code points, broken at spaces where there are some: 200 of them are 800 octets at the most.
   private static func wrapped(_ text: String) -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(separator: " ") {
       var word = word
-      if !line.isEmpty, line.count + 1 + word.count > 72 {
+      if !line.isEmpty, line.unicodeScalars.count + 1 + word.unicodeScalars.count > 72 {
         lines.append(line)
         line = ""
       }
-      while word.count > 200 {
-        lines.append(String(word.prefix(200)))
-        word = word.dropFirst(200)
+      while word.unicodeScalars.count > 200 {
+        lines.append(String(word.unicodeScalars.prefix(200)))
+        word = Substring(word.unicodeScalars.dropFirst(200))
       }
       line += line.isEmpty ? word : " " + word
     }
@@ -237,13 +237,17 @@ struct NotificationText {
   }
 }
 
-/// Writes header fields, long ones folded at spaces (RFC 5322, 2.1.1 and 2.2.3).
+/// Writes header fields, long ones folded at spaces (RFC 5322, 2.1.1 and 2.2.3), and words that would make a line longer than SMTP carries
+/// cut: a host may say 2,000 octets without a space.
 struct FieldWriter {
+  /// Octets of a word: with a field's name before it a line stays within 998 (RFC 5322, 2.1.1).
+  private static let longestWord = 900
+
   private(set) var bytes: [UInt8] = []
 
   mutating func add(_ name: String, _ value: String) {
     var line = name + ":"
-    for word in value.split(separator: " ", omittingEmptySubsequences: true) {
+    for word in value.split(separator: " ", omittingEmptySubsequences: true).flatMap(Self.cut) {
       if line.utf8.count + 1 + word.utf8.count > 78, line.utf8.count > name.utf8.count + 1 {
         bytes += Array((line + "\r\n").utf8)
         line = ""
@@ -251,6 +255,19 @@ struct FieldWriter {
       line += " " + word
     }
     bytes += Array((line + "\r\n").utf8)
+  }
+
+  private static func cut(_ word: Substring) -> [Substring] {
+    guard word.utf8.count > longestWord else { return [word] }
+    var pieces: [Substring] = []
+    var rest = word.unicodeScalars
+    // Four octets are the most that a code point has.
+    while !rest.isEmpty {
+      let count = rest.allSatisfy(\.isASCII) ? longestWord : longestWord / 4
+      pieces.append(Substring(rest.prefix(count)))
+      rest = rest.dropFirst(count)
+    }
+    return pieces
   }
 
   /// An empty line between groups (RFC 3464, 2.1).
