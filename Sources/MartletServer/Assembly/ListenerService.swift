@@ -27,6 +27,13 @@ final class ListenerService: Sendable {
 
   var current: SMTPListener { holder.withLock { $0 } }
 
+  /// What a client is told for whom there is no session; nothing where it waits for TLS.
+  var refusal: [UInt8] {
+    let listener = current
+    guard !listener.isImplicitTLS else { return [] }
+    return Array("421 4.3.2 \(listener.service.hostname) Too many connections, try again later\r\n".utf8)
+  }
+
   func update(_ section: Configuration.Listener, _ configuration: Configuration, tls: OpenSSLContext?) {
     let context = section.security == .none ? nil : tls
     holder.withLock { listener in

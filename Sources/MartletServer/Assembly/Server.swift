@@ -47,6 +47,9 @@ public final class Server: Sendable {
 
   /// Its listeners and what they have done, for `martlet status`.
   var listenerReports: [LiveReport.Listener] {
+  /// What the sessions of each listener begin with.
+  var services: [ListenerService] { state.withLock { $0.services } }
+
     state.withLock { state in
       zip(state.configuration.listeners, state.listeners).map { section, listener in
         let counts = listener.counts
@@ -137,8 +140,10 @@ public final class Server: Sendable {
       let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
       options.limits = Settings.serverLimits(configuration)
-      options.refusal = Array("421 4.3.2 \(configuration.hostname) Too many connections, try again later\r\n".utf8)
-      let listener = try await Listener.start(on: socket, options: options, loops: loops, clock: clock, logger: log) { connection in
+      options.refusal = { service.refusal }
+      let listener = try await Listener.start(
+        on: socket, options: options, loops: parts.loops, clock: parts.clock, logger: parts.log
+      ) { connection in
         await SMTPSession(service.current, connection).run()
       }
       state.withLock {
