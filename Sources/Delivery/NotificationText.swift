@@ -65,7 +65,7 @@ struct NotificationText {
     lines.add("From", "Mail Delivery System <postmaster@\(hostname)>")
     lines.add("To", "<\(to.domain.isEmpty ? "\(to.wire)@\(hostname)" : to.wire)>")
     lines.add("Subject", title)
-    lines.add("Date", RFC5322Date.text(date))
+    lines.add("Date", MailDate(date).text)
     lines.add("Message-ID", "<\(id)@\(hostname)>")
     // RFC 3834, 5: no program is to answer this.
     lines.add("Auto-Submitted", "auto-replied")
@@ -113,7 +113,7 @@ struct NotificationText {
 
   private var human: String {
     var text = "This is the mail system at \(hostname).\r\n\r\n"
-    let date = RFC5322Date.text(arrival)
+    let date = MailDate(arrival).text
     switch stage {
     case .failed:
       text +=
@@ -139,7 +139,7 @@ struct NotificationText {
     switch stage {
     case .failed: "It will not be tried again."
     case .delayed:
-      "You need not do anything: it is tried again until\r\n\(retryUntil.map(RFC5322Date.text) ?? "its time is over"); then you will hear of it."
+      "You need not do anything: it is tried again until\r\n\(retryUntil.map { MailDate($0).text } ?? "its time is over"); then you will hear of it."
     case .delivered: "You asked for this confirmation."
     case .relayed, .expanded: "You asked for this confirmation; whether it was read, or even delivered, is not known here."
     }
@@ -170,7 +170,7 @@ struct NotificationText {
     var fields = FieldWriter()
     if let envelopeID { fields.add("Original-Envelope-Id", Self.ascii(envelopeID)) }
     fields.add("Reporting-MTA", "dns; \(hostname)")
-    fields.add("Arrival-Date", RFC5322Date.text(arrival))
+    fields.add("Arrival-Date", MailDate(arrival).text)
     for recipient in recipients {
       fields.endGroup()
       if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.unitext(original)) }
@@ -184,8 +184,8 @@ struct NotificationText {
       case .own(let reason): fields.add("Diagnostic-Code", "x-martlet; \(Self.ascii(reason))")
       case nil: break
       }
-      fields.add("Last-Attempt-Date", RFC5322Date.text(date))
-      if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", RFC5322Date.text(retryUntil)) }
+      fields.add("Last-Attempt-Date", MailDate(date).text)
+      if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", MailDate(retryUntil).text) }
     }
     return fields.bytes
   }
@@ -287,30 +287,5 @@ enum MessageHead {
       index += 1
     }
     return message.count
-  }
-}
-
-/// A date as header fields write it (RFC 5322, 3.3), in UTC.
-enum RFC5322Date {
-  private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-  private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
-
-  static func text(_ time: Timestamp) -> String {
-    // Years 1970 to 9999; what lies outside is held at the ends.
-    let seconds = min(max(time.seconds, 0), 253_402_300_799)
-    let days = seconds / 86_400
-    let second = seconds % 86_400
-    // Days since 1 March of year 0, so that the leap day comes last in its year.
-    let shifted = days + 719_468
-    let era = shifted / 146_097
-    let dayOfEra = shifted % 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
-    let clock = [second / 3_600, second / 60 % 60, second % 60].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
-    return "\(weekdays[Int(days % 7)]), \(day) \(months[Int(month - 1)]) \(year) \(clock) +0000"
   }
 }
