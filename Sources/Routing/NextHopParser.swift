@@ -55,7 +55,7 @@ extension NextHop {
       usesMX = true
     case "auth=clear": allowsClearAuthentication = true
     case _ where option.hasPrefix("tls="):
-      guard let value = TLS(rawValue: String(option.dropFirst(4))) else {
+      guard let value = TLSPolicy(rawValue: String(option.dropFirst(4))) else {
         throw NextHopError("tls is none, opportunistic, required or verified")
       }
       guard !isImplicitTLS || value == .required || value == .verified else {
