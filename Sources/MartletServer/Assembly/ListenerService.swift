@@ -13,16 +13,16 @@ final class ListenerService: Sendable {
     section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, contentMemory: ContentMemory,
     _ configuration: Configuration
   ) {
-    let context = section.security == .none ? nil : server.tls.server
+    let parts = server.parts
+    let context = section.security == .none ? nil : parts.tls.server
     self.holder = Mutex(
       SMTPListener(
-        service: Settings.service(section, configuration, offersTLS: context != nil), reception: server.reception,
-        store: server.store,
-        overload: server.overload, clock: server.clock, sleeper: LoopSleeper(loops: server.loops),
-        tls: context,
+        service: Settings.service(section, configuration, offersTLS: context != nil), reception: parts.reception,
+        store: parts.store,
+        overload: parts.overload, clock: parts.clock, sleeper: LoopSleeper(loops: parts.loops), tls: context,
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
-        outbound: server.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
-        notes: server.notes, log: server.log))
+        outbound: parts.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
+        notes: server.notes, log: parts.log))
   }
 
   var current: SMTPListener { holder.withLock { $0 } }
