@@ -151,16 +151,25 @@ if let wantedTests {
 // `Fuzz/run` builds these with libFuzzer and the address sanitizer in everything, and links them: they are no part of the package.
 if Context.environment["MARTLET_FUZZ"] != nil {
   package.targets.removeAll { $0.type == .test }
-  for name in [
-    "AddressList", "Codecs", "DNSRecords", "EmailAddress", "EncodedWord", "IPAddress", "MailDate", "MessageObserver", "Parameters",
-    "SevenBitDowngrade", "SMTPCommand", "SMTPReply", "ProxyHeader", "DataDecoder", "SMTPConversation", "SMTPClient",
+  // A parser need not be public to be fuzzed (`@testable import`).
+  for target in package.targets where target.type == .regular { target.swiftSettings = [.unsafeFlags(["-enable-testing"])] }
+  let parsers = [
+    "AddressList", "Codecs", "DataDecoder", "DNSRecords", "EmailAddress", "EncodedWord", "IPAddress", "MailDate", "MessageObserver",
+    "Parameters", "ProxyHeader", "SevenBitDowngrade", "SMTPClient", "SMTPCommand", "SMTPConversation", "SMTPReply", "StoreNames",
     "StoreRecords",
-  ] {
-    package.targets.append(
-      .target(
-        name: "Fuzz\(name)",
-        dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", "MailStore", nio],
-        path: "Fuzz/\(name)"))
+  ]
+  var targets: [String: [Target.Dependency]] = [
+    "ConfigurationText": ["Configuration", "Outside"],
+    "ControlFrame": ["MartletServer", nio],
+    "LogLine": ["MartletServer"],
+    "NextHop": ["Routing", "Configuration"],
+    "Notification": ["Delivery", "InternetMessage", "MailModel", "Outside"],
+  ]
+  for name in parsers {
+    targets[name] = ["Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "DNSTypes", "MailStore", nio]
+  }
+  for (name, dependencies) in targets.sorted(by: { $0.key < $1.key }) {
+    package.targets.append(.target(name: "Fuzz\(name)", dependencies: dependencies, path: "Fuzz/\(name)"))
     package.products.append(.library(name: "Fuzz\(name)", type: .static, targets: ["Fuzz\(name)"]))
   }
 }

@@ -1,6 +1,9 @@
 import Bytes
+import MailModel
+import SMTP
 
-/// What is encoded decodes to itself; decoding gives the same however its input is cut; strict base 64 agrees with its encoder.
+/// What is encoded decodes to itself (base 64, quoted-printable, xtext, queue ids); decoding gives the same however its input is cut; strict
+/// base 64 agrees with its encoder.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -27,6 +30,12 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   guard scan.hasNUL == bytes.contains(0), scan.hasEightBit == bytes.contains(where: { $0 >= 0x80 }),
     scan.carriageReturns == bytes.filter({ $0 == 0x0D }).count
   else { fatalError("census") }
+  if let text = XText.decode(bytes, limit: 1_000) {
+    guard XText.decode(Array(XText.encode(text).utf8), limit: .max) == text else { fatalError("xtext of \(text)") }
+  }
+  if let id = QueueID(parsing: bytes) {
+    guard QueueID(parsing: id.utf8) == id, QueueID(id.description) == id else { fatalError("the queue id \(id)") }
+  }
   return 0
 }
 

@@ -1,7 +1,8 @@
 import NIOCore
 import SMTP
 
-/// Message bodies, dot-stuffed and in chunks, against a decoder that looks at one byte at a time. The first byte chooses.
+/// Message bodies, dot-stuffed and in chunks, against a decoder that looks at one byte at a time; and what the client stuffs is read back as it
+/// was, or refused for a bare CR or LF. The first byte chooses.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzSMTPData(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -20,7 +21,43 @@ public func fuzzSMTPData(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     wanted = NaiveBody(chunk: body, isBinary: choice & 4 != 0)
   }
   for pieces in [[max(body.count, 1)], [1], [5, 1, 30, 2]] { compare(decoder, body, pieces, wanted, limits) }
+  for pieces in [[max(body.count, 1)], [1], [3, 1, 17]] { stuff(body, pieces) }
   return 0
+}
+
+/// The way out and in again: what a host is sent never holds a CR or LF outside of CRLF, and it reads the content that we had.
+private func stuff(_ content: [UInt8], _ pieces: [Int]) {
+  var stuffer = DotStuffer()
+  var wire = ByteBuffer()
+  var rest = content[...]
+  var turn = 0
+  do {
+    while !rest.isEmpty {
+      let piece = pieces[turn % pieces.count]
+      turn += 1
+      try stuffer.write(ByteBuffer(bytes: rest.prefix(piece)), to: &wire)
+      rest = rest.dropFirst(piece)
+    }
+    try stuffer.finish(to: &wire)
+  } catch {
+    guard isBroken(content) else { fatalError("whole lines were refused") }
+    return
+  }
+  guard !isBroken(content) else { fatalError("a bare CR or LF went out") }
+  let read = NaiveBody(dots: Array(buffer: wire))
+  guard read.hasEnded, read.length == wire.readableBytes, !read.defects.contains(.bareLineFeed),
+    !read.defects.contains(.bareCarriageReturn)
+  else { fatalError("another end, or a bare CR or LF") }
+  let end: [UInt8] = content.isEmpty || content.suffix(2) == [0x0D, 0x0A] ? [] : [0x0D, 0x0A]
+  guard read.content == content + end else { fatalError("another content was sent") }
+}
+
+private func isBroken(_ content: [UInt8]) -> Bool {
+  for (index, byte) in content.enumerated() {
+    if byte == 0x0D, index + 1 == content.count || content[index + 1] != 0x0A { return true }
+    if byte == 0x0A, index == 0 || content[index - 1] != 0x0D { return true }
+  }
+  return false
 }
 
 private func compare(_ first: DataDecoder, _ body: [UInt8], _ pieces: [Int], _ wanted: NaiveBody, _ limits: SMTPLimits) {

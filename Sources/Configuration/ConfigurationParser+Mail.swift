@@ -62,7 +62,7 @@ extension Configuration {
       let pattern = readPattern(&section)
       let nextHop = readNextHop(&section)
       let usesMX = section.boolean("mx", default: false)
-      let policy = section.choice("tls", default: nextHop?.scheme == .smtps ? Route.TLSPolicy.verified : .opportunistic)
+      let policy = section.choice("tls", default: nextHop?.scheme == .smtps ? TLSPolicy.verified : .opportunistic)
       let credentials = readCredentials(&section)
       switch nextHop?.place {
       case .address where usesMX, .unix where usesMX:

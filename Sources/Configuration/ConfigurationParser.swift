@@ -7,8 +7,9 @@ extension Configuration {
   ///
   /// - Parameter file: the file's name, for problems and as the start of relative paths.
   public static func parse(_ text: String, file: String) throws(ConfigurationError) -> Configuration {
-    let table = try parseTOML(text, file: file)
-    let problems = ProblemList(file: file, lines: KeyLines(text))
+    let lines = KeyLines(text)
+    let table = try parseTOML(text, lines, file: file)
+    let problems = ProblemList(file: file, lines: lines)
     let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? ""
     var top = SectionReader(path: "", table: table, folder: folder, problems: problems)
     let configuration = read(&top)
@@ -24,18 +25,29 @@ extension Configuration {
   /// Every key there is, as `queue.first-retry` or `listener.address`, sorted.
   public static let knownKeys: [String] = {
     let text = "[[listener]]\n[[route]]\n[tls]\n"
-    let problems = ProblemList(file: "", lines: KeyLines(text))
-    guard let table = try? parseTOML(text, file: "") else { return [] }
+    let lines = KeyLines(text)
+    let problems = ProblemList(file: "", lines: lines)
+    guard let table = try? parseTOML(text, lines, file: "") else { return [] }
     var top = SectionReader(path: "", table: table, folder: "", problems: problems)
     _ = read(&top)
     return Set(problems.knownKeys).sorted()
   }()
 
-  private static func parseTOML(_ text: String, file: String) throws(ConfigurationError) -> TOMLTable {
+  private static func parseTOML(_ text: String, _ lines: KeyLines, file: String) throws(ConfigurationError) -> TOMLTable {
     if let zero = text.utf8.firstIndex(of: 0) {
       let line = text.utf8[..<zero].reduce(1) { $1 == 0x0A ? $0 + 1 : $0 }
       throw ConfigurationError(problems: [.init(file: file, line: line, key: "", expectation: "expected text, not a NUL byte")])
     }
+    if let (line, offset) = lines.nameless {
+      // What is wrong before it comes first.
+      _ = try table(String(decoding: text.utf8.prefix(offset), as: UTF8.self), file: file)
+      throw ConfigurationError(
+        problems: [.init(file: file, line: line, key: "", expectation: "expected a section's name behind the bracket")])
+    }
+    return try table(text, file: file)
+  }
+
+  private static func table(_ text: String, file: String) throws(ConfigurationError) -> TOMLTable {
     do {
       return try TOMLTable(string: text)
     } catch {

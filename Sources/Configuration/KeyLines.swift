@@ -1,9 +1,13 @@
+import Bytes
+
 /// The line on which each key of a TOML text stands: TOMLKit tells positions for syntax errors only.
 ///
-/// One pass over a text that has been parsed already, so it need not judge syntax. A path is written as problems name it:
+/// One pass that judges no syntax but the one mistake at which toml++ ends the process (`nameless`); total on any text. A path is written as problems name it:
 /// `queue.first-retry`, `listener[2].address` (elements counted from 1), `trust.networks[3]`. Keys inside inline tables are not
 /// told apart: they stand on the line of the table.
 struct KeyLines {
+  /// The first header whose name begins with what begins no key, `[!]` or `[[é]]`: toml++ aborts there instead of refusing it.
+  private(set) var nameless: (line: Int, offset: Int)?
   private var lines: [String: Int] = [:]
   private var text: [UInt8]
   private var index = 0
@@ -13,6 +17,7 @@ struct KeyLines {
 
   init(_ text: String) {
     self.text = Array(text.utf8)
+    if self.text.starts(with: [0xEF, 0xBB, 0xBF]) { index = 3 }
     while index < self.text.count { readStatement() }
     self.text = []
   }
@@ -50,12 +55,24 @@ struct KeyLines {
 
   private mutating func readHeader() {
     let start = line
+    let offset = index
     advance()
     let isArray = byte == 0x5B
     if isArray { advance() }
+    while byte == 0x20 || byte == 0x09 { advance() }
+    if nameless == nil, index < text.count, !Self.beginsName(byte, isArray: isArray) { nameless = (start, offset) }
     section = resolve(readKeys(until: 0x5D), isArray: isArray)
     if lines[section] == nil { lines[section] = start }
     skipLine()
+  }
+
+  /// A bare or quoted key; or what toml++ refuses by itself: a second bracket behind a space, no key at all.
+  private static func beginsName(_ byte: UInt8, isArray: Bool) -> Bool {
+    switch byte {
+    case 0x22, 0x27, 0x5D: true
+    case 0x5B: !isArray
+    default: byte.isASCIIAlphanumeric || byte == 0x2D || byte == 0x5F
+    }
   }
 
   /// The path of a header's keys: each array of tables on the way means its last element.

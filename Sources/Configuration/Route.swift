@@ -1,3 +1,5 @@
+import Outside
+
 extension Configuration {
   /// `[[route]]`: where mail for a domain goes instead of its MX hosts. A route never permits relaying.
   public struct Route: Hashable, Sendable {
@@ -9,18 +11,6 @@ extension Configuration {
       case suffix(String)
       /// `*`: everything else.
       case any
-    }
-
-    /// `tls`: what is asked of the connection to the next hop.
-    public enum TLSPolicy: String, Hashable, Sendable, CaseIterable {
-      /// Never.
-      case none
-      /// Where it is offered, with any certificate; in clear otherwise.
-      case opportunistic
-      /// Always, with any certificate; the message waits otherwise.
-      case required
-      /// Always, with a certificate that a trusted authority issued for the host's name; the message waits otherwise.
-      case verified
     }
 
     /// `user` and `password-file`: how to log in at the next hop.

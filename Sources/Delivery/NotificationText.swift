@@ -67,7 +67,7 @@ struct NotificationText {
     lines.add("From", "Mail Delivery System <postmaster@\(hostname)>")
     lines.add("To", "<\(to.domain.isEmpty ? "\(to.wire)@\(hostname)" : to.wire)>")
     lines.add("Subject", title)
-    lines.add("Date", RFC5322Date.text(date))
+    lines.add("Date", MailDate(date).text)
     lines.add("Message-ID", "<\(id)@\(hostname)>")
     // RFC 3834, 5: no program is to answer this.
     lines.add("Auto-Submitted", "auto-replied")
@@ -116,7 +116,7 @@ struct NotificationText {
 
   private var human: String {
     var text = "This is the mail system at \(hostname).\r\n\r\n"
-    let date = RFC5322Date.text(arrival)
+    let date = MailDate(arrival).text
     switch stage {
     case .failed:
       text +=
@@ -146,7 +146,7 @@ struct NotificationText {
     switch stage {
     case .failed: "It will not be tried again."
     case .delayed:
-      "You need not do anything: it is tried again until\r\n\(retryUntil.map(RFC5322Date.text) ?? "its time is over"); then you will hear of it."
+      "You need not do anything: it is tried again until\r\n\(retryUntil.map { MailDate($0).text } ?? "its time is over"); then you will hear of it."
     case .held:
       "The disk may be failing: 'martlet store verify' checks all messages. If you can restore this one from a\r\nbackup of the store, 'martlet queue release \(subject)' sends it; 'martlet queue remove \(subject)' gives it\r\nup. Its sender has not been told."
     case .delivered: "You asked for this confirmation."
@@ -179,7 +179,7 @@ struct NotificationText {
     var fields = FieldWriter()
     if let envelopeID { fields.add("Original-Envelope-Id", Self.ascii(envelopeID)) }
     fields.add("Reporting-MTA", "dns; \(hostname)")
-    fields.add("Arrival-Date", RFC5322Date.text(arrival))
+    fields.add("Arrival-Date", MailDate(arrival).text)
     for recipient in recipients {
       fields.endGroup()
       if let original = recipient.originalRecipient { fields.add("Original-Recipient", Self.unitext(original)) }
@@ -193,8 +193,8 @@ struct NotificationText {
       case .own(let reason): fields.add("Diagnostic-Code", "x-martlet; \(Self.ascii(reason))")
       case nil: break
       }
-      fields.add("Last-Attempt-Date", RFC5322Date.text(date))
-      if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", RFC5322Date.text(retryUntil)) }
+      fields.add("Last-Attempt-Date", MailDate(date).text)
+      if stage == .delayed, let retryUntil { fields.add("Will-Retry-Until", MailDate(retryUntil).text) }
     }
     return fields.bytes
   }
@@ -226,19 +226,19 @@ struct NotificationText {
     String(decoding: printable(text).utf8.map { $0 < 0x80 ? $0 : 0x3F }, as: UTF8.self)
   }
 
-  /// Lines of at most 72 characters, broken at spaces where there are some.
+  /// Lines of at most 72 code points, broken at spaces where there are some: 200 of them are 800 octets at the most.
   private static func wrapped(_ text: String) -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(separator: " ") {
       var word = word
-      if !line.isEmpty, line.count + 1 + word.count > 72 {
+      if !line.isEmpty, line.unicodeScalars.count + 1 + word.unicodeScalars.count > 72 {
         lines.append(line)
         line = ""
       }
-      while word.count > 200 {
-        lines.append(String(word.prefix(200)))
-        word = word.dropFirst(200)
+      while word.unicodeScalars.count > 200 {
+        lines.append(String(word.unicodeScalars.prefix(200)))
+        word = Substring(word.unicodeScalars.dropFirst(200))
       }
       line += line.isEmpty ? word : " " + word
     }
@@ -246,13 +246,17 @@ struct NotificationText {
   }
 }
 
-/// Writes header fields, long ones folded at spaces (RFC 5322, 2.1.1 and 2.2.3).
+/// Writes header fields, long ones folded at spaces (RFC 5322, 2.1.1 and 2.2.3), and words that would make a line longer than SMTP carries
+/// cut: a host may say 2,000 octets without a space.
 struct FieldWriter {
+  /// Octets of a word: with a field's name before it a line stays within 998 (RFC 5322, 2.1.1).
+  private static let longestWord = 900
+
   private(set) var bytes: [UInt8] = []
 
   mutating func add(_ name: String, _ value: String) {
     var line = name + ":"
-    for word in value.split(separator: " ", omittingEmptySubsequences: true) {
+    for word in value.split(separator: " ", omittingEmptySubsequences: true).flatMap(Self.cut) {
       if line.utf8.count + 1 + word.utf8.count > 78, line.utf8.count > name.utf8.count + 1 {
         bytes += Array((line + "\r\n").utf8)
         line = ""
@@ -260,6 +264,19 @@ struct FieldWriter {
       line += " " + word
     }
     bytes += Array((line + "\r\n").utf8)
+  }
+
+  private static func cut(_ word: Substring) -> [Substring] {
+    guard word.utf8.count > longestWord else { return [word] }
+    var pieces: [Substring] = []
+    var rest = word.unicodeScalars
+    // Four octets are the most that a code point has.
+    while !rest.isEmpty {
+      let count = rest.allSatisfy(\.isASCII) ? longestWord : longestWord / 4
+      pieces.append(Substring(rest.prefix(count)))
+      rest = rest.dropFirst(count)
+    }
+    return pieces
   }
 
   /// An empty line between groups (RFC 3464, 2.1).
@@ -279,30 +296,5 @@ enum MessageHead {
       index += 1
     }
     return message.count
-  }
-}
-
-/// A date as header fields write it (RFC 5322, 3.3), in UTC.
-enum RFC5322Date {
-  private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-  private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
-
-  static func text(_ time: Timestamp) -> String {
-    // Years 1970 to 9999; what lies outside is held at the ends.
-    let seconds = min(max(time.seconds, 0), 253_402_300_799)
-    let days = seconds / 86_400
-    let second = seconds % 86_400
-    // Days since 1 March of year 0, so that the leap day comes last in its year.
-    let shifted = days + 719_468
-    let era = shifted / 146_097
-    let dayOfEra = shifted % 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
-    let clock = [second / 3_600, second / 60 % 60, second % 60].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
-    return "\(weekdays[Int(days % 7)]), \(day) \(months[Int(month - 1)]) \(year) \(clock) +0000"
   }
 }

@@ -3,6 +3,18 @@ import NIOCore
 /// Keys, certificates and rules for one side of TLS. Opaque here; the server's holds an OpenSSL context.
 public protocol TLSContext: AnyObject, Sendable {}
 
+/// What is asked of a connection to a next hop.
+public enum TLSPolicy: String, Hashable, Sendable, CaseIterable {
+  /// Never.
+  case none
+  /// Where it is offered, with any certificate; in clear otherwise.
+  case opportunistic
+  /// Always, with any certificate; the message waits otherwise.
+  case required
+  /// Always, with a certificate that a trusted authority issued for the host's name; the message waits otherwise.
+  case verified
+}
+
 /// How TLS is to be started.
 public struct TLSRequest: Sendable {
   public enum Role: Hashable, Sendable {

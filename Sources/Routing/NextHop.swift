@@ -28,16 +28,6 @@ public struct NextHop: Hashable, Sendable {
     case unix(path: String)
   }
 
-  /// What TLS must be.
-  public enum TLS: String, Hashable, Sendable {
-    case none
-    case opportunistic
-    /// Encrypted, the certificate not checked.
-    case required
-    /// Encrypted, the certificate checked.
-    case verified
-  }
-
   /// What AUTH is given (RFC 4954).
   public struct Credentials: Hashable, Sendable {
     public var user: String
@@ -55,14 +45,14 @@ public struct NextHop: Hashable, Sendable {
   public var port: UInt16
   /// TLS starts with the first byte.
   public var isImplicitTLS: Bool
-  public var tls: TLS
+  public var tls: TLSPolicy
   public var usesMX: Bool
   public var credentials: Credentials?
   /// Credentials may go out without TLS.
   public var allowsClearAuthentication: Bool
 
   public init(
-    dialect: Dialect = .smtp, target: Target, port: UInt16? = nil, isImplicitTLS: Bool = false, tls: TLS = .opportunistic,
+    dialect: Dialect = .smtp, target: Target, port: UInt16? = nil, isImplicitTLS: Bool = false, tls: TLSPolicy = .opportunistic,
     usesMX: Bool = false, credentials: Credentials? = nil, allowsClearAuthentication: Bool = false
   ) {
     self.dialect = dialect

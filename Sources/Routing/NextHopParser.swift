@@ -42,6 +42,10 @@ extension NextHop {
       throw NextHopError("unknown scheme \(String.escaped(scheme.utf8, limit: 32)); expected smtp, smtps, lmtp or lmtp+unix")
     }
     for option in options { try apply(String(option)) }
+    // The queue keeps the percent-encoded text, which may be longer, and must be able to read it again.
+    guard secretText.utf8.count <= RoutingLimits.nextHopText else {
+      throw NextHopError("a next hop has at most \(RoutingLimits.nextHopText) octets, percent-encoded")
+    }
   }
 
   private mutating func apply(_ option: String) throws(NextHopError) {
@@ -51,7 +55,7 @@ extension NextHop {
       usesMX = true
     case "auth=clear": allowsClearAuthentication = true
     case _ where option.hasPrefix("tls="):
-      guard let value = TLS(rawValue: String(option.dropFirst(4))) else {
+      guard let value = TLSPolicy(rawValue: String(option.dropFirst(4))) else {
         throw NextHopError("tls is none, opportunistic, required or verified")
       }
       guard !isImplicitTLS || value == .required || value == .verified else {

@@ -24,13 +24,13 @@ public struct Route: Hashable, Sendable {
   public var hosts: [Host]
   public var dialect: NextHop.Dialect
   public var isImplicitTLS: Bool
-  public var tls: NextHop.TLS
+  public var tls: TLSPolicy
   public var credentials: NextHop.Credentials?
   public var allowsClearAuthentication: Bool
   public var evidence: RouteEvidence
 
   public init(
-    key: String, hosts: [Host], dialect: NextHop.Dialect = .smtp, isImplicitTLS: Bool = false, tls: NextHop.TLS = .opportunistic,
+    key: String, hosts: [Host], dialect: NextHop.Dialect = .smtp, isImplicitTLS: Bool = false, tls: TLSPolicy = .opportunistic,
     credentials: NextHop.Credentials? = nil, allowsClearAuthentication: Bool = false, evidence: RouteEvidence = RouteEvidence()
   ) {
     self.key = key

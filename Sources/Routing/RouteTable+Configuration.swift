@@ -12,16 +12,9 @@ extension NextHop {
     case .address(let address, let number): (target, port) = (.address(address), number)
     case .unix(let path): (target, port) = (.unix(path: path), nil)
     }
-    let tls: TLS =
-      switch route.tls {
-      case .none: .none
-      case .opportunistic: .opportunistic
-      case .required: .required
-      case .verified: .verified
-      }
     self.init(
       dialect: route.nextHop.scheme == .lmtp ? .lmtp : .smtp, target: target, port: port,
-      isImplicitTLS: route.nextHop.scheme == .smtps, tls: tls, usesMX: route.usesMX,
+      isImplicitTLS: route.nextHop.scheme == .smtps, tls: route.tls, usesMX: route.usesMX,
       credentials: route.credentials.map { Credentials(user: $0.user, password: password ?? "") })
   }
 }

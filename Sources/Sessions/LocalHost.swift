@@ -14,19 +14,16 @@ public struct LocalHost: NotificationSink, LocalDestination {
   public var directory: DirectoryHolder
   public var store: any MailStore
   public var clock: any Clock
-  public var hostname: String
   /// Takes what is queued for other hosts on its way.
   public var outbound: any Outbound
 
   public init(
-    reception: Reception, directory: DirectoryHolder, store: any MailStore, clock: any Clock, hostname: String,
-    outbound: any Outbound
+    reception: Reception, directory: DirectoryHolder, store: any MailStore, clock: any Clock, outbound: any Outbound
   ) {
     self.reception = reception
     self.directory = directory
     self.store = store
     self.clock = clock
-    self.hostname = hostname
     self.outbound = outbound
   }
 

@@ -62,7 +62,7 @@ public final class SMTPSession {
     conversation = SMTPConversation(listener.service, tls: connection.tls, mayUseXCLIENT: client.mayUseXCLIENT)
     conversation.isTrusted = client.isTrusted
     client.tls = connection.tls
-    var step = firstStep()
+    var step = await firstStep()
     while true {
       forgetWhatEnded()
       switch step {
@@ -176,10 +176,12 @@ public final class SMTPSession {
 
   // MARK: Beginnings
 
-  private func firstStep() -> SMTPStep {
+  private func firstStep() async -> SMTPStep {
     // Behind a proxy or implicit TLS the client may have spoken before we could listen; that is no early talk (HOSTILE 7).
     guard !client.cameByProxy, connection.tls == nil, connection.hasEarlyInput else { return conversation.start() }
-    return conversation.earlyTalk(nil)
+    // What was said decides whether a word is due (HOSTILE 8 and 13). It has come already, so nobody waits.
+    if connection.input.readableBytes == 0 { _ = await connection.receive(until: listener.clock.monotonic()) }
+    return conversation.earlyTalk(ProtocolGuess.foreign(in: connection.input))
   }
 
   private func admit() -> Bool {

@@ -15,6 +15,21 @@ struct ProblemTests {
   private static let host = "hostname = \"mx.example.test\"\n"
 
   @Test(
+    "a section's header that begins with no name is told with its line, wherever it stands",
+    arguments: [
+      "[!]", "[é]", "[[é]]", "[\u{FFFD}", "[ .a]", "[,]", "[=]", "[#x]", "[\n]", "[[\r\n", "\t[\u{7F}", "[[ %", "[[[a]]]", "[[ [!",
+    ])
+  func namelessHeader(header: String) {
+    let told = "expected a section's name behind the bracket"
+    #expect(problems(header).first?.hasSuffix("1: \(told)") == true)
+    #expect(problems("\u{FEFF}" + header).first?.hasSuffix("1: \(told)") == true)
+    #expect(problems(Self.host + "[queue] # [!]\n" + header).first?.hasSuffix("3: \(told)") == true)
+    #expect(problems("[trust]\nnetworks = [\n[1], \"]\", # ]\n]\n" + header).first?.hasSuffix("5: \(told)") == true)
+    #expect(problems("data = \"\"\"\n[!]\n\"\"\"\n" + header).first?.hasSuffix("4: \(told)") == true)
+    #expect(problems("data = \n" + header).first?.contains("1: not readable as TOML") == true)
+  }
+
+  @Test(
     "each bad value is told with its line",
     arguments: [
       ("data = 5", "2: data: expected text in quotes, not a whole number"),

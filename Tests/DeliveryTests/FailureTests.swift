@@ -46,7 +46,7 @@ import Testing
     #expect(rig.queue.left == 0)
   }
 
-  @Test("a reply before the message was sent is not taken for one to its end")
+  @Test("HOSTILE 38: a reply before the message was sent is not taken for one to its end")
   func earlyReply() throws {
     let rig = try Rig(routes: Self.route)
     _ = rig.host("192.0.2.1:2600") { $0.replies = [("DATA", "354 go\r\n250 2.0.0 surely")] }
@@ -69,7 +69,7 @@ import Testing
     #expect(rig.outcomes(of: message)[0].reason.hasPrefix("451 4.4.2"))
   }
 
-  @Test("a tarpit is left at its deadline")
+  @Test("HOSTILE 39: a tarpit is left at its deadline")
   func tarpit() throws {
     let rig = try Rig(routes: Self.route)
     let host = rig.host("192.0.2.1:2600") { $0.delay = .seconds(60) }
@@ -118,7 +118,7 @@ import Testing
     #expect(rig.outcomes(of: message).map(\.isTransient) == [true])
   }
 
-  @Test("something in clear behind the reply to STARTTLS ends the connection")
+  @Test("HOSTILE 40: something in clear behind the reply to STARTTLS ends the connection")
   func injection() throws {
     let rig = try Rig(routes: [("*", "smtp://192.0.2.1:2600?tls=required")], hasTLS: true)
     let host = rig.host("192.0.2.1:2600") {
@@ -132,7 +132,7 @@ import Testing
     #expect(rig.outcomes(of: message)[0].reason.contains("in clear behind its reply to STARTTLS"))
   }
 
-  @Test("1,000 dead destinations with 100 messages each do not delay a live one", .timeLimit(.minutes(1)))
+  @Test("HOSTILE 39: 1,000 dead destinations with 100 messages each do not delay a live one", .timeLimit(.minutes(1)))
   func deadDestinations() throws {
     var dns: [String: [(UInt16, String, String)]] = ["live.test": [(10, "mx.live.test", "192.0.2.1")]]
     for index in 0..<1_000 { dns["dead\(index).test"] = [(10, "mx.dead\(index).test", "198.51.\(index / 250).\(index % 250)")] }
@@ -224,7 +224,7 @@ import Testing
     #expect(rig.outcomes(of: signed).first?.reason.hasPrefix("554 5.6.3") == true)
   }
 
-  @Test("a stored message with a bare LF is refused, not sent")
+  @Test("HOSTILE 2: a stored message with a bare LF is refused, not sent")
   func bareLF() throws {
     let rig = try Rig(routes: Self.route)
     let host = rig.host("192.0.2.1:2600")

@@ -55,7 +55,7 @@ import Testing
     #expect(trace[1].detail.contains(.init("discarded", "the mailbox is full")))
   }
 
-  @Test("a null path hears nothing; our own notification that fails goes to the postmaster, once")
+  @Test("HOSTILE 16: a null path hears nothing; our own notification that fails goes to the postmaster, once")
   func nullPath() throws {
     let rig = try Rig(routes: Self.route)
     _ = rig.host("192.0.2.1:2600", Self.refusing)

@@ -147,9 +147,11 @@ def test_sighup_applies_what_it_can_and_names_the_rest(martlet, certificate, fol
         assert Notification(server.messages("alice@example.test")[0]).fields["Reporting-MTA"].endswith("renamed.example.test")
 
 
-def test_sighup_with_a_broken_file_keeps_the_old_state_and_says_so(martlet):
+@pytest.mark.parametrize("broken", ["nonsense = 1", "[!]", "[[é]]"])
+def test_sighup_with_a_broken_file_keeps_the_old_state_and_says_so(martlet, broken):
+    """HOSTILE 64."""
     server = martlet()
-    server.file.write_text(server.file.read_text() + "\nnonsense = 1\n")
+    server.file.write_text(server.file.read_text() + f"\n{broken}\n")
     number = len(server.file.read_text().splitlines())
     server.reload()
     eventually(lambda: f"martlet.toml:{number}" in server.log(), f"a complaint with file and line\n{server.log()[-2000:]}")
@@ -159,6 +161,7 @@ def test_sighup_with_a_broken_file_keeps_the_old_state_and_says_so(martlet):
 
 
 def test_sighup_with_a_certificate_that_does_not_fit_keeps_the_old_one(martlet, certificate, authority):
+    """HOSTILE 64."""
     server = martlet(certificate=certificate)
     _, other_key = authority.issue("other.example.test")
     shutil.copy(other_key, server.folder / "key.pem")

@@ -785,8 +785,15 @@ def test_a_tarpit_delays_no_other_domain(martlet):
 
 
 def test_bytes_on_the_wire_never_hold_a_bare_cr_or_lf(martlet):
+    """HOSTILE 2: who submits one is refused, and what is whole goes out whole."""
     with Sink() as sink:
         server = relay_to(martlet, sink)
+        for bare in ("a\n.\r\n", "a\r.\r\n", "a\r\n.\n", "a\n.\nMAIL FROM:<evil@example.test>\r\n"):
+            with Wire(server.address, server.port) as wire:
+                wire.envelope("alice@example.test", "x@example.net")
+                wire.expect("DATA", 354)
+                wire.send(message(body=bare) + b"\r\n.\r\n")
+                assert wire.reply()[0] == 550
         server.send("alice@example.test", ["x@example.net"], message(body=".\r\n..\r\nend without line"))
         [taken] = sink.wait()
         assert not re.search(rb"\r(?!\n)|(?<!\r)\n", taken.data)

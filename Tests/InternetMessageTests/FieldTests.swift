@@ -55,7 +55,7 @@ import Testing
   func dates(text: String, seconds: Int64) { #expect(MailDate(parsing: Array(text.utf8))?.seconds == seconds, "\(text)") }
 
   @Test(
-    "what is no date gives nil",
+    "HOSTILE 31: what is no date gives nil",
     arguments: [
       "", "32 Jan 2000 00:00 +0000", "0 Jan 2000 00:00 +0000", "1 Jan -1 00:00 +0000", "1 Jan 99999 00:00 +0000",
       "1 Jan 2000 00:00 +9999",

@@ -4,7 +4,7 @@ import Testing
 
 /// HOSTILE 24 to 28 and 31.
 @Suite struct HostileMessageTests {
-  @Test("1,000,000 fields, a field of 100 MB and a header of 2 MB each break their own budget") func budgets() {
+  @Test("HOSTILE 24: 1,000,000 fields, a field of 100 MB and a header of 2 MB each break their own budget") func budgets() {
     var many = MessageObserver()
     let fields = ByteBuffer(string: String(repeating: "A:b\r\n", count: 1_000))
     for _ in 0..<1_000 { many.observe(fields) }
@@ -28,13 +28,13 @@ import Testing
     #expect(folded.problem == .fieldTooLong(limit: 262_144))
   }
 
-  @Test("200,000 addresses are cut in what is shown, not in what is kept") func addresses() {
+  @Test("HOSTILE 24: 200,000 addresses are cut in what is shown, not in what is kept") func addresses() {
     let seen = observe("From: a@b\nTo: \(String(repeating: "a@b,", count: 60_000))\n\n")
     #expect(seen.problem == nil)
     #expect(seen.summary.envelope.count < 100_000)
   }
 
-  @Test("10,000 levels of multipart become one opaque part, in a structure that is still valid") func deep() {
+  @Test("HOSTILE 25: 10,000 levels of multipart become one opaque part, in a structure that is still valid") func deep() {
     var text = "MIME-Version: 1.0\n"
     for level in 0..<10_000 { text += "Content-Type: multipart/mixed; boundary=b\(10_000 + level)\n\n--b\(10_000 + level)\n" }
     let seen = observe(text + "\ninner\n")
@@ -45,14 +45,14 @@ import Testing
     expectBalanced(seen.summary.bodyStructure)
   }
 
-  @Test("10,000 messages in each other end at the depth, and no cycle can be") func messages() {
+  @Test("HOSTILE 26: 10,000 messages in each other end at the depth, and no cycle can be") func messages() {
     let seen = observe(String(repeating: "Content-Type: message/rfc822\n\n", count: 10_000))
     #expect(seen.parts.count == 101)
     for (row, part) in seen.parts.enumerated() { #expect(part.parent < row) }
     expectBalanced(seen.summary.bodyStructure)
   }
 
-  @Test("a million parts end at the limit; the rest belongs to the last") func manyParts() {
+  @Test("HOSTILE 25: a million parts end at the limit; the rest belongs to the last") func manyParts() {
     let seen = observe("Content-Type: multipart/mixed; boundary=b\n\n" + String(repeating: "--b\n\nx\n", count: 50_000) + "--b--\n")
     #expect(seen.parts.count == 10_000)
     #expect(seen.ambiguities.contains(.tooManyParts))
@@ -61,7 +61,7 @@ import Testing
     expectBalanced(seen.summary.bodyStructure)
   }
 
-  @Test("a boundary that another begins with, the same boundary twice, an empty and a huge one") func boundaries() {
+  @Test("HOSTILE 25: a boundary that another begins with, the same boundary twice, an empty and a huge one") func boundaries() {
     let prefix = observe(
       "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=ab\n\n--ab\n\nin\n--ab--\n--a\n\nout\n--a--\n"
     )
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("junk behind the final boundary, a missing one, an encoded multipart, a header cut off: noted") func junk() {
+  @Test("HOSTILE 27: junk behind the final boundary, a missing one, an encoded multipart, a header cut off: noted") func junk() {
     #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\njunk\n").ambiguities == .epilogue)
     #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n").ambiguities == .missingFinalBoundary)
     #expect(
@@ -92,7 +92,7 @@ import Testing
     #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n").summary.bodyStructure.contains(0x22))
   }
 
-  @Test("a Message-ID of 1 MB and 100,000 References do no harm") func references() {
+  @Test("HOSTILE 31: a Message-ID of 1 MB and 100,000 References do no harm") func references() {
     #expect(observe("Message-ID: <\(String(repeating: "a", count: 200_000))>\n\n").summary.messageID == nil)
     let ids = (0..<20_000).map { "<\($0)@x>" }.joined(separator: "\n ")
     let seen = observe("References: \(ids)\n\n")

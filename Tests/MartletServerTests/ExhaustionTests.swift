@@ -19,7 +19,7 @@ import Testing
   @Test("takes all descriptors", .enabled(if: getenv("MARTLET_EXHAUST") != nil))
   func exhausts() async throws {
     let loops = ServerLoops()
-    let options = ListenerOptions(name: "test", refusal: Array("421 4.3.2 try later\r\n".utf8))
+    let options = ListenerOptions(name: "test", refusal: { Array("421 4.3.2 try later\r\n".utf8) })
     let listener = try await Listener.start(
       on: try ListeningSocket.bind(.ip(KnotServer.loopback, port: 0)), options: options, loops: loops,
       logger: Logger(label: "test")

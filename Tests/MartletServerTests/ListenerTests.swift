@@ -59,7 +59,7 @@ import Testing
 
   @Test("one connection too many is told and closed; the others go on")
   func tooMany() async throws {
-    var options = ListenerOptions(name: "test", refusal: Array("421 4.3.2 too busy\r\n".utf8))
+    var options = ListenerOptions(name: "test", refusal: { Array("421 4.3.2 too busy\r\n".utf8) })
     options.limits.connections = 1
     options.limits.shutdownTime = .zero
     let (listener, loops) = try await Self.start(try #require(Endpoint("127.0.0.1:0")), options) { connection in

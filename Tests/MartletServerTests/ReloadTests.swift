@@ -1,4 +1,6 @@
 import Configuration
+import Foundation
+import Logging
 import Outside
 import Testing
 
@@ -37,5 +39,26 @@ import Testing
     #expect(applied.log.level == .debug && applied.log.format == old.log.format)
     // What was named stays named until a start.
     #expect(Settings.needingStart(from: applied, to: new).count == 8)
+  }
+
+  @Test("after a reload with another name nobody is turned away under the old one, and where TLS is expected nothing is said")
+  func refusal() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var configuration = Configuration(hostname: "mx.example.test")
+    configuration.data = folder.path
+    configuration.store.reserve = ByteCount(octets: 0)
+    configuration.listeners = [.init(service: .smtp, address: .ip(KnotServer.loopback, port: 0), security: .none)]
+    let server = try await Server.start(configuration, log: Logger(label: "test"))
+    func refusal() -> String { String(decoding: server.services[0].refusal, as: UTF8.self) }
+    #expect(refusal() == "421 4.3.2 mx.example.test Too many connections, try again later\r\n")
+    configuration.hostname = "renamed.example.test"
+    try await server.reload(configuration)
+    #expect(refusal() == "421 4.3.2 renamed.example.test Too many connections, try again later\r\n")
+    configuration.listeners[0].security = .implicit
+    try await server.reload(configuration)
+    #expect(refusal().isEmpty)
+    await server.shutdown()
   }
 }

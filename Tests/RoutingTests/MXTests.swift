@@ -34,7 +34,7 @@ import Testing
     #expect(await router.hosts(of: "mixed.test") == ["d.test"])
   }
 
-  @Test("a failed or bogus answer is transient, never taken for no record")
+  @Test("HOSTILE 36: a failed or bogus answer is transient, never taken for no record")
   func failures() async {
     let router = Router([
       ("fail.test", .mx, .servfail), ("fail.test", .a, .addresses(["192.88.1.1"])), ("bogus.test", .mx, .bogus),
@@ -56,7 +56,7 @@ import Testing
     #expect(await router.hosts(of: "d.test") == ["h.test"])
   }
 
-  @Test("own names and addresses cut everything at or above their preference")
+  @Test("HOSTILE 36: own names and addresses cut everything at or above their preference")
   func loops() async {
     let a = DNSAnswer.addresses(["192.88.1.1"])
     let router = Router(
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test(
-    "internal addresses are refused, public ones beside them used",
+    "HOSTILE 36: internal addresses are refused, public ones beside them used",
     arguments: ["127.0.0.1", "0.0.0.0", "10.1.2.3", "192.168.0.1", "169.254.1.1", "100.64.0.1", "::1", "fe80::1", "fd00::1", "::"])
   func internalAddresses(_ address: String) async {
     let type: DNSRecordType = address.contains(":") ? .aaaa : .a
@@ -90,7 +90,7 @@ import Testing
     #expect(await Router(zone, internal: true).hosts(of: "d.test") == ["i.test"])
   }
 
-  @Test("500 records are looked at, 20 hosts are looked up, the best of them")
+  @Test("HOSTILE 36: 500 records are looked at, 20 hosts are looked up, the best of them")
   func many() async {
     let records = (0..<800).map { (UInt16(800 - $0), "h\($0).test") }
     var zone: [(String, DNSRecordType, DNSAnswer)] = [("d.test", .mx, .mx(records))]

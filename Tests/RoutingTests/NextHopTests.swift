@@ -29,6 +29,14 @@ import Testing
     #expect(try NextHop(parsing: "smtp://h.test.").name == "smtp://h.test")
   }
 
+  @Test("what would be too long to be read again once it is percent-encoded is refused")
+  func longWhenEncoded() throws {
+    #expect(throws: NextHopError.self) { try NextHop(parsing: "smtp://u:" + String(repeating: "ü", count: 50) + "@h") }
+    #expect(throws: NextHopError.self) { try NextHop(parsing: "lmtp+unix:///" + String(repeating: "\u{FFFD}", count: 30)) }
+    let fits = try NextHop(parsing: "smtp://u:" + String(repeating: "ü", count: 40) + "@h")
+    #expect(try NextHop(parsing: fits.secretText) == fits)
+  }
+
   @Test("the name shows no password")
   func name() throws {
     let hop = try NextHop(parsing: "smtp://user:secret@mail.example.net:587")

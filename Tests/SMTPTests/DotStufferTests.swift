@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(
-    "a bare CR or LF is never written out",
+    "HOSTILE 2: a bare CR or LF is never written out",
     arguments: [
       "a\nb", "a\rb", "\n.\r\n", "\r\n.\n", "a\r\r\n", "a\r\n\n", "\r", "a\r", "\n", "\r.\r\n", "\n.\n", "a\r\nb\rc\r\n",
     ])

@@ -263,7 +263,7 @@ import Testing
     "HOSTILE 13: XCLIENT and PROXY from who may not: closed without a word",
     arguments: [
       "XCLIENT ADDR=192.0.2.1\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "\r\n\r\n\0\r\nQUIT\n!\u{11}\0\u{C}",
-      "PROXY UNKNOWN\n",
+      "PROXY UNKNOWN\n", "PROXY TCP4 " + String(repeating: "9", count: 65_536) + "\r\n",
     ])
   func untrusted(text: String) {
     var talk = Talk()

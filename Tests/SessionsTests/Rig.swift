@@ -42,7 +42,7 @@ struct Rig {
 
     var host: LocalHost {
       LocalHost(
-        reception: listener.reception, directory: directory, store: store, clock: listener.clock, hostname: "mx.example.test",
+        reception: listener.reception, directory: directory, store: store, clock: listener.clock,
         outbound: submitted)
     }
 

@@ -207,6 +207,16 @@ struct SMTPSessionTests {
     }
   }
 
+  @Test("HOSTILE 8: who speaks another protocol before the greeting hears one line", arguments: ["GET / HTTP/1.1", "SSH-2.0-x"])
+  func earlyForeigner(line: String) throws {
+    try Rig().run { house in
+      let peer = ScriptedPeer(lines: [line] + envelope)
+      peer.early = true
+      await house.talk(peer)
+      #expect(peer.replies.count == 1 && peer.text.hasPrefix("521 "), "\(peer.replies)")
+    }
+  }
+
   @Test("HOSTILE 66: a shutdown in the middle of a message answers 421 and keeps nothing")
   func shutdown() throws {
     try Rig().run { house in
@@ -272,13 +282,22 @@ struct SMTPSessionTests {
     }
   }
 
-  @Test("HOSTILE 13: a PROXY header from somebody else ends the connection without a command carried out")
-  func untrustedProxy() throws {
+  @Test(
+    "HOSTILE 13: a PROXY header from somebody else ends the connection without a word, whether it comes before the greeting or behind it",
+    arguments: [
+      Array("PROXY TCP4 203.0.113.7 192.0.2.1 5000 25\r\n".utf8),
+      Array("PROXY TCP4 ".utf8) + [UInt8](repeating: 0x39, count: 65_536),
+      Array("\r\n\r\n\0\r\nQUIT\n\u{21}\u{11}\0\u{C}".utf8) + [UInt8](repeating: 1, count: 12),
+    ])
+  func untrustedProxy(_ header: [UInt8]) throws {
     try Rig().run { house in
-      let peer = ScriptedPeer(lines: ["PROXY TCP4 203.0.113.7 192.0.2.1 5000 25"] + envelope)
-      await house.talk(peer)
-      #expect(peer.isClosed)
-      #expect(!peer.text.contains("250"))
+      for isEarly in [false, true] {
+        let peer = ScriptedPeer([.say(header)] + envelope.map { .say(Array(($0 + "\r\n").utf8)) } + [.finish])
+        peer.early = isEarly
+        await house.talk(peer)
+        #expect(peer.isClosed)
+        #expect(isEarly ? peer.text.isEmpty : peer.replies.count == 1 && peer.text.hasPrefix("220 "), "\(peer.replies)")
+      }
     }
   }
 

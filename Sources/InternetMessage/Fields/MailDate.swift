@@ -45,7 +45,7 @@ public struct MailDate: Hashable, Sendable {
     }
     Self.skipCFWS(&cursor)
     guard let zone = Self.takeZone(&cursor), Int64(day) <= Self.daysIn(month: month, year: year) else { return nil }
-    let wholeDays = Self.days(year: year, month: month, day: Int64(day))
+    let wholeDays = CivilTime.days(year: year, month: month, day: Int64(day))
     let local = wholeDays * 86_400 + Int64(hour) * 3_600 + Int64(minute) * 60 + Int64(second)
     self.init(seconds: local - Int64(zone) * 60, zoneMinutes: zone)
   }
@@ -129,37 +129,9 @@ public struct MailDate: Hashable, Sendable {
     }
   }
 
-  /// Days since 1970-01-01 in the Gregorian calendar. The year is counted from March, so that the leap day comes last.
-  private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
-    let shifted = month <= 2 ? year - 1 : year
-    let monthFromMarch = (month + 9) % 12
-    let dayOfYear = (153 * monthFromMarch + 2) / 5 + day - 1
-    return 365 * shifted + floorDivided(shifted, 4) - floorDivided(shifted, 100) + floorDivided(shifted, 400) + dayOfYear - 719_468
-  }
-
-  private static func floorDivided(_ value: Int64, _ by: Int64) -> Int64 {
-    value / by - (value % by < 0 ? 1 : 0)
-  }
-
-  /// Year, month, day, hour, minute, second and day of the week (0 is Thursday) at this zone. Held to the years 1 to 9999.
-  private var parts: (year: Int64, month: Int64, day: Int64, hour: Int64, minute: Int64, second: Int64, weekday: Int64) {
-    let local = min(max(seconds, -62_135_000_000), 253_402_200_000) + Int64(zoneMinutes) * 60
-    let dayNumber = Self.floorDivided(local, 86_400)
-    let secondOfDay = local - dayNumber * 86_400
-    // Eras of 400 years have 146,097 days each.
-    let fromMarch = dayNumber + 719_468
-    let era = Self.floorDivided(fromMarch, 146_097)
-    let dayOfEra = fromMarch - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayOfYear + 2) / 153
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
-    let weekday = dayNumber - Self.floorDivided(dayNumber, 7) * 7
-    return (
-      year, month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1, secondOfDay / 3_600, secondOfDay / 60 % 60, secondOfDay % 60,
-      weekday
-    )
+  /// What the calendar and the clock say in its zone. Held to the years 1 to 9999.
+  private var parts: CivilTime {
+    CivilTime(seconds: min(max(seconds, -62_135_000_000), 253_402_200_000) + Int64(zoneMinutes) * 60)
   }
 
   /// `Tue, 25 Nov 2026 00:26:26 +0000` (RFC 5322, 3.3).
@@ -185,6 +157,9 @@ public struct MailDate: Hashable, Sendable {
     Self.append(zone / 60 * 100 + zone % 60, digits: 4, to: &text)
     return text
   }
+
+  /// The same as text.
+  public var text: String { String(decoding: wire, as: UTF8.self) }
 
   private static func append(_ name: StaticString, to text: inout [UInt8]) { name.withUTF8Buffer { text += $0 } }
 

@@ -11,6 +11,10 @@ enum MailboxName {
       throw .invalid("a mailbox name has at most \(limits.mailboxName) octets")
     }
     let normal = normalized(name)
+    // NFC makes some names longer (RFC 9051, 5.1; composition exclusions).
+    guard normal.utf8.count <= limits.mailboxName else {
+      throw .invalid("a mailbox name has at most \(limits.mailboxName) octets")
+    }
     var levels = normal.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     guard levels.count <= limits.mailboxLevels else { throw .invalid("a mailbox name has at most \(limits.mailboxLevels) levels") }
     for level in levels {

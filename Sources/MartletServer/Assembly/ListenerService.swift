@@ -13,19 +13,26 @@ final class ListenerService: Sendable {
     section: Configuration.Listener, server: Server, fullMailboxes: FullMailboxes, contentMemory: ContentMemory,
     _ configuration: Configuration
   ) {
-    let context = section.security == .none ? nil : server.tls.server
+    let parts = server.parts
+    let context = section.security == .none ? nil : parts.tls.server
     self.holder = Mutex(
       SMTPListener(
-        service: Settings.service(section, configuration, offersTLS: context != nil), reception: server.reception,
-        store: server.store,
-        overload: server.overload, clock: server.clock, sleeper: LoopSleeper(loops: server.loops),
-        tls: context,
+        service: Settings.service(section, configuration, offersTLS: context != nil), reception: parts.reception,
+        store: parts.store,
+        overload: parts.overload, clock: parts.clock, sleeper: LoopSleeper(loops: parts.loops), tls: context,
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
-        outbound: server.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
-        notes: server.notes, log: server.log))
+        outbound: parts.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
+        notes: server.notes, log: parts.log))
   }
 
   var current: SMTPListener { holder.withLock { $0 } }
+
+  /// What a client is told for whom there is no session; nothing where it waits for TLS.
+  var refusal: [UInt8] {
+    let listener = current
+    guard !listener.isImplicitTLS else { return [] }
+    return Array("421 4.3.2 \(listener.service.hostname) Too many connections, try again later\r\n".utf8)
+  }
 
   func update(_ section: Configuration.Listener, _ configuration: Configuration, tls: OpenSSLContext?) {
     let context = section.security == .none ? nil : tls

@@ -45,7 +45,7 @@ struct Parts {
     )
     let outbound = SchedulerOutbound(loop: loops.all[0])
     let host = LocalHost(
-      reception: reception, directory: directory, store: store, clock: clock, hostname: configuration.hostname, outbound: outbound)
+      reception: reception, directory: directory, store: store, clock: clock, outbound: outbound)
     var services = DeliveryServices(
       store: store, router: router, dialer: NIODialer(loops: loops, clock: clock), clock: clock, random: random,
       sleeper: LoopSleeper(loops: loops), sink: host, local: host, tls: tls.client,

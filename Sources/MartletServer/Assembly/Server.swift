@@ -20,18 +20,8 @@ import Synchronization
 ///
 /// Failure: `start` throws with what is wrong and leaves nothing running; a failed `reload` leaves the old state.
 public final class Server: Sendable {
-  let loops: ServerLoops
-  let store: SQLiteStore
-  let directory: DirectoryHolder
-  let reception: Reception
-  let overload: Overload
-  let router: Router
-  let scheduler: Scheduler
-  let outbound: SchedulerOutbound
-  let tls: TLSContexts
-  let clock: any Clock
+  let parts: Parts
   let notes: any ParsingNotes
-  let log: Logger
   private let state: Mutex<State>
 
   private struct State {
@@ -57,14 +47,17 @@ public final class Server: Sendable {
     }
   }
 
+  /// What the sessions of each listener begin with.
+  var services: [ListenerService] { state.withLock { $0.services } }
+
   /// Looks at the queue now: recipients may have become due.
-  func wakeQueue() { loops.all[0].loop.execute { [scheduler] in scheduler.queueChanged() } }
+  func wakeQueue() { parts.loops.all[0].loop.execute { [parts] in parts.scheduler.queueChanged() } }
 
   /// Takes recipients out of delivery's hands that only wait there; how many.
   func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
     let count = Mutex(0)
-    await loops.all[0].start { [scheduler] in
-      let withdrawn = await scheduler.withdraw(recipients)
+    await parts.loops.all[0].start { [parts] in
+      let withdrawn = await parts.scheduler.withdraw(recipients)
       count.withLock { $0 = withdrawn }
     }.value
     return count.withLock { $0 }
@@ -74,18 +67,8 @@ public final class Server: Sendable {
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
   private init(_ parts: Parts, _ configuration: Configuration, notes: any ParsingNotes) {
+    self.parts = parts
     self.notes = notes
-    loops = parts.loops
-    store = parts.store
-    directory = parts.directory
-    reception = parts.reception
-    overload = parts.overload
-    router = parts.router
-    scheduler = parts.scheduler
-    outbound = parts.outbound
-    tls = parts.tls
-    clock = parts.clock
-    log = parts.log
     state = Mutex(State(configuration: configuration, resolver: parts.resolver))
   }
 
@@ -102,7 +85,7 @@ public final class Server: Sendable {
       let parts = try await Parts.assemble(configuration, sockets: sockets, log: log)
       let server = Server(parts, configuration, notes: notes)
       server.followChanges()
-      parts.loops.all[0].start { server.scheduler.start() }
+      parts.loops.all[0].start { parts.scheduler.start() }
       try await server.listen(on: sockets, configuration)
       return server
     } catch {
@@ -113,39 +96,41 @@ public final class Server: Sendable {
 
   /// What the store changed under our feet: another RCPT answer, work for the queue.
   private func followChanges() {
-    store.observeDroppedNotes { [log] count in
+    parts.store.observeDroppedNotes { [log = parts.log] count in
       log.warning("trace events dropped: more were refused than the store could note", metadata: ["count": "\(count)"])
     }
-    store.observe { [loops, directory, scheduler, store, log] changes in
+    parts.store.observe { [parts] changes in
       if changes.contains(.directory) {
-        loops.all[0].start {
+        parts.loops.all[0].start {
           do throws(StoreError) {
-            try await directory.load(from: store)
+            try await parts.directory.load(from: parts.store)
           } catch {
-            log.error("directory could not be read again", metadata: ["problem": "\(error)"])
+            parts.log.error("directory could not be read again", metadata: ["problem": "\(error)"])
           }
         }
       }
-      if changes.contains(.queue) { loops.all[0].loop.execute { scheduler.newWork() } }
+      if changes.contains(.queue) { parts.loops.all[0].loop.execute { parts.scheduler.newWork() } }
     }
   }
 
   private func listen(on sockets: [ListeningSocket], _ configuration: Configuration) async throws {
-    let full = FullMailboxes(clock: clock)
+    let full = FullMailboxes(clock: parts.clock)
     let memory = ContentMemory()
     for (socket, section) in zip(sockets, configuration.listeners) {
       let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
       options.limits = Settings.serverLimits(configuration)
-      options.refusal = Array("421 4.3.2 \(configuration.hostname) Too many connections, try again later\r\n".utf8)
-      let listener = try await Listener.start(on: socket, options: options, loops: loops, clock: clock, logger: log) { connection in
+      options.refusal = { service.refusal }
+      let listener = try await Listener.start(
+        on: socket, options: options, loops: parts.loops, clock: parts.clock, logger: parts.log
+      ) { connection in
         await SMTPSession(service.current, connection).run()
       }
       state.withLock {
         $0.listeners.append(listener)
         $0.services.append(service)
       }
-      log.notice("listening", metadata: ["protocol": "\(section.service.rawValue)", "address": "\(socket.endpoint)"])
+      parts.log.notice("listening", metadata: ["protocol": "\(section.service.rawValue)", "address": "\(socket.endpoint)"])
     }
   }
 
@@ -157,29 +142,31 @@ public final class Server: Sendable {
     // What can be wrong comes first.
     let table = try Settings.routeTable(configuration)
     let resolver = configuration.dns == old.dns ? nil : try UnboundResolver(Settings.resolver(configuration))
-    try tls.reload(configuration, clock: clock)
+    try parts.tls.reload(configuration, clock: parts.clock)
     if let resolver { use(resolver) }
-    router.update(Settings.router(configuration, table: table, addresses: endpoints))
+    parts.router.update(Settings.router(configuration, table: table, addresses: endpoints))
     let delivery = Settings.delivery(configuration)
-    loops.all[0].start { [scheduler] in scheduler.update(delivery) }
-    reception.update(Settings.reception(configuration))
-    overload.update(Settings.overload(configuration))
-    directory.update(DirectorySettings(configuration.directory))
-    try await directory.load(from: store)
+    parts.loops.all[0].start { [parts] in parts.scheduler.update(delivery) }
+    parts.reception.update(Settings.reception(configuration))
+    parts.overload.update(Settings.overload(configuration))
+    parts.directory.update(DirectorySettings(configuration.directory))
+    try await parts.directory.load(from: parts.store)
     let services = state.withLock { state in
       state.configuration = configuration
       return state.services
     }
-    for (service, section) in zip(services, configuration.listeners) { service.update(section, configuration, tls: tls.server) }
+    for (service, section) in zip(services, configuration.listeners) {
+      service.update(section, configuration, tls: parts.tls.server)
+    }
     wakeQueue()
-    log.notice("configuration reloaded")
+    parts.log.notice("configuration reloaded")
     let keys = Settings.needingStart(from: old, to: wanted)
-    if !keys.isEmpty { log.warning("takes effect at the next start: \(keys.joined(separator: ", "))") }
+    if !keys.isEmpty { parts.log.warning("takes effect at the next start: \(keys.joined(separator: ", "))") }
   }
 
   /// Asks another resolver from now on. The old one answers what it was asked, and ends at the reload after this.
   private func use(_ resolver: UnboundResolver) {
-    router.use(resolver)
+    parts.router.use(resolver)
     let ended = state.withLock { state in
       defer { (state.formerResolver, state.resolver) = (state.resolver, resolver) }
       return state.formerResolver
@@ -192,13 +179,13 @@ public final class Server: Sendable {
     let listeners = state.withLock { $0.listeners }
     await withTaskGroup(of: Void.self) { group in
       for listener in listeners { group.addTask { await listener.stop() } }
-      let deadline = clock.monotonic().advanced(by: .seconds(8))
-      let delivery = loops.all[0].start { [scheduler] in await scheduler.stop(until: deadline) }
+      let deadline = parts.clock.monotonic().advanced(by: .seconds(8))
+      let delivery = parts.loops.all[0].start { [parts] in await parts.scheduler.stop(until: deadline) }
       group.addTask { await delivery.value }
     }
-    await store.close()
+    await parts.store.close()
     for resolver in state.withLock({ [$0.resolver, $0.formerResolver] }) { resolver?.stop() }
-    await loops.shutdown()
-    log.notice("stopped")
+    await parts.loops.shutdown()
+    parts.log.notice("stopped")
   }
 }

@@ -110,21 +110,10 @@ struct LogLine {
   static func time(_ timestamp: Timestamp) -> String {
     let seconds = timestamp.seconds
     let milliseconds = (timestamp.microseconds - seconds * 1_000_000) / 1_000
-    let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
-    let second = seconds - day * 86_400
-    // Days since 0000-03-01 in eras of 400 years; the year begins in March, so that the odd day comes last.
-    let shifted = day + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let dayOfMonth = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let civil = CivilTime(seconds: seconds)
     let fields: [(number: Int64, digits: Int, end: UInt8)] = [
-      (year, 4, 0x2D), (month, 2, 0x2D), (dayOfMonth, 2, 0x54), (second / 3_600, 2, 0x3A), (second / 60 % 60, 2, 0x3A),
-      (second % 60, 2, 0x2E), (milliseconds, 3, 0x5A),
+      (civil.year, 4, 0x2D), (civil.month, 2, 0x2D), (civil.day, 2, 0x54), (civil.hour, 2, 0x3A), (civil.minute, 2, 0x3A),
+      (civil.second, 2, 0x2E), (milliseconds, 3, 0x5A),
     ]
     return String(unsafeUninitializedCapacity: 40) { buffer in
       var count = 0

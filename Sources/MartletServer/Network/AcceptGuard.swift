@@ -67,7 +67,8 @@ final class AcceptGuard: ChannelDuplexHandler, @unchecked Sendable {
     let taken = clinux_accept(descriptor)
     if taken >= 0 {
       if listener.options.implicitTLS == nil {
-        _ = send(taken, listener.options.refusal, listener.options.refusal.count, CInt(MSG_NOSIGNAL))
+        let refusal = listener.options.refusal()
+        _ = send(taken, refusal, refusal.count, CInt(MSG_NOSIGNAL))
       }
       Glibc.close(taken)
       listener.counters.withLock { $0.refused &+= 1 }

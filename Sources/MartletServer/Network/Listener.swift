@@ -10,13 +10,16 @@ public struct ListenerOptions: Sendable {
   public var name: String
   /// TLS from the first byte, with this context (RFC 8314, 3).
   public var implicitTLS: (any TLSContext)?
-  /// What a connection is told that can't be served (too many, no descriptors), `421 4.3.2 ...` and its line end. Not sent
-  /// where TLS is implicit.
-  public var refusal: [UInt8]
+  /// What a connection is told that can't be served (too many, no descriptors), `421 4.3.2 ...` and its line end; asked for each, any
+  /// thread. Not sent where TLS is implicit.
+  public var refusal: @Sendable () -> [UInt8]
   public var limits: ServerLimits
 
   /// The documented defaults.
-  public init(name: String, implicitTLS: (any TLSContext)? = nil, refusal: [UInt8] = [], limits: ServerLimits = ServerLimits()) {
+  public init(
+    name: String, implicitTLS: (any TLSContext)? = nil, refusal: @escaping @Sendable () -> [UInt8] = { [] },
+    limits: ServerLimits = ServerLimits()
+  ) {
     self.name = name
     self.implicitTLS = implicitTLS
     self.refusal = refusal
@@ -139,7 +142,7 @@ public final class Listener: Sendable {
       return true
     }
     guard isAdmitted else {
-      let refusal = options.implicitTLS == nil ? options.refusal : []
+      let refusal = options.implicitTLS == nil ? options.refusal() : []
       return channel.eventLoop.makeCompletedFuture {
         try channel.pipeline.syncOperations.addHandler(Refusal(text: refusal))
       }

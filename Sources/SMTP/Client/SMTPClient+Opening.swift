@@ -1,3 +1,4 @@
+import Bytes
 import NIOCore
 
 /// From the greeting to the first MAIL: EHLO or HELO or LHLO, STARTTLS, AUTH.
@@ -113,7 +114,7 @@ extension SMTPClient {
     if capabilities.authenticatesPlain {
       // RFC 4616, 2; RFC 4954, 4 (initial response).
       let message = [0] + Array(credentials.user.utf8) + [0] + Array(credentials.password.utf8)
-      pendingOutput.writeString("AUTH PLAIN \(Base64Text.encode(message))\r\n")
+      pendingOutput.writeString("AUTH PLAIN \(Self.base64(message))\r\n")
       expected.append(.plain)
     } else if capabilities.authenticatesLogin {
       pendingOutput.writeStaticString("AUTH LOGIN\r\n")
@@ -127,34 +128,14 @@ extension SMTPClient {
     switch (step, reply.code) {
     case (.plain, 235), (.loginPassword, 235): phase = .ready
     case (.loginStart, 334):
-      pendingOutput.writeString(Base64Text.encode(Array((settings.credentials?.user ?? "").utf8)) + "\r\n")
+      pendingOutput.writeString(Self.base64(Array((settings.credentials?.user ?? "").utf8)) + "\r\n")
       expected.append(.loginUser)
     case (.loginUser, 334):
-      pendingOutput.writeString(Base64Text.encode(Array((settings.credentials?.password ?? "").utf8)) + "\r\n")
+      pendingOutput.writeString(Self.base64(Array((settings.credentials?.password ?? "").utf8)) + "\r\n")
       expected.append(.loginPassword)
     default: end(SMTPClientFailure(stage: .authentication, reply: reply))
     }
   }
-}
 
-/// RFC 4648, 4, for credentials: short texts only.
-enum Base64Text {
-  private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-  static func encode(_ bytes: [UInt8]) -> String {
-    var result: [UInt8] = []
-    var index = 0
-    while index < bytes.count {
-      let group = bytes[index..<min(index + 3, bytes.count)]
-      var value: UInt32 = 0
-      for byte in group { value = value << 8 | UInt32(byte) }
-      value <<= UInt32(8 * (3 - group.count))
-      for position in 0..<4 {
-        let digit = Int(value >> UInt32(18 - 6 * position) & 63)
-        result.append(position <= group.count ? alphabet[digit] : 0x3D)
-      }
-      index += 3
-    }
-    return String(decoding: result, as: UTF8.self)
-  }
+  private static func base64(_ bytes: [UInt8]) -> String { String(decoding: Base64.encode(bytes), as: UTF8.self) }
 }

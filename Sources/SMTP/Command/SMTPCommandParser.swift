@@ -42,8 +42,10 @@ public struct SMTPCommandParser: Sendable {
       scanned = 0
       discarded = limit
       isFirstLine = false
+      // Who begins another protocol gets that one's answer, however long the line.
+      let foreign = ProtocolGuess.foreign(in: input)
       input.moveReaderIndex(forwardBy: limit)
-      return .overlong
+      return foreign.map { .foreign($0) } ?? .overlong
     }
     scanned = 0
     isFirstLine = false
