@@ -38,11 +38,11 @@ extension Configuration {
       let line = text.utf8[..<zero].reduce(1) { $1 == 0x0A ? $0 + 1 : $0 }
       throw ConfigurationError(problems: [.init(file: file, line: line, key: "", expectation: "expected text, not a NUL byte")])
     }
-    if let (line, offset) = lines.nameless {
+    if let fatal = lines.fatal {
       // What is wrong before it comes first.
-      _ = try table(String(decoding: text.utf8.prefix(offset), as: UTF8.self), file: file)
+      _ = try table(String(decoding: text.utf8.prefix(fatal.offset), as: UTF8.self), file: file)
       throw ConfigurationError(
-        problems: [.init(file: file, line: line, key: "", expectation: "expected a section's name behind the bracket")])
+        problems: [.init(file: file, line: fatal.line, key: "", expectation: "not readable as TOML: \(fatal.expectation)")])
     }
     return try table(text, file: file)
   }

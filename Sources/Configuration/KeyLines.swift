@@ -2,12 +2,20 @@ import Bytes
 
 /// The line on which each key of a TOML text stands: TOMLKit tells positions for syntax errors only.
 ///
-/// One pass that judges no syntax but the one mistake at which toml++ ends the process (`nameless`); total on any text. A path is written as problems name it:
-/// `queue.first-retry`, `listener[2].address` (elements counted from 1), `trust.networks[3]`. Keys inside inline tables are not
+/// One pass that judges no syntax but the mistakes at which toml++ ends the process (`fatal`); total on any text. A path is written as
+/// problems name it: `queue.first-retry`, `listener[2].address` (elements counted from 1), `trust.networks[3]`. Keys inside inline tables are not
 /// told apart: they stand on the line of the table.
 struct KeyLines {
-  /// The first header whose name begins with what begins no key, `[!]` or `[[é]]`: toml++ aborts there instead of refusing it.
-  private(set) var nameless: (line: Int, offset: Int)?
+  /// A mistake at which toml++ aborts instead of refusing the text.
+  struct Fatal {
+    var line: Int
+    /// Octets before the mistake's statement.
+    var offset: Int
+    var expectation: String
+  }
+
+  /// The first: a header whose name begins with what begins no key, `[!]` or `[[é]]`; a brace where an array has a value, `[1, }`.
+  private(set) var fatal: Fatal?
   private var lines: [String: Int] = [:]
   private var text: [UInt8]
   private var index = 0
@@ -60,7 +68,9 @@ struct KeyLines {
     let isArray = byte == 0x5B
     if isArray { advance() }
     while byte == 0x20 || byte == 0x09 { advance() }
-    if nameless == nil, index < text.count, !Self.beginsName(byte, isArray: isArray) { nameless = (start, offset) }
+    if fatal == nil, index < text.count, !Self.beginsName(byte, isArray: isArray) {
+      fatal = Fatal(line: start, offset: offset, expectation: "expected a section's name behind the bracket")
+    }
     section = resolve(readKeys(until: 0x5D), isArray: isArray)
     if lines[section] == nil { lines[section] = start }
     skipLine()
@@ -92,6 +102,7 @@ struct KeyLines {
 
   private mutating func readAssignment() {
     let start = line
+    let offset = index
     let keys = readKeys(until: 0x3D)
     guard !keys.isEmpty else {
       skipLine()
@@ -102,7 +113,7 @@ struct KeyLines {
       path = path.isEmpty ? key : path + "." + key
       if lines[path] == nil { lines[path] = start }
     }
-    readValue(path)
+    readValue(path, from: offset)
   }
 
   /// Bare and quoted keys with dots between, up to `end` (taken) or the end of the line.
@@ -136,8 +147,9 @@ struct KeyLines {
   }
 
   /// Skips a value, over lines where arrays and long strings go on, and notes where the elements of its outermost array begin.
-  private mutating func readValue(_ path: String) {
+  private mutating func readValue(_ path: String, from offset: Int) {
     var depth = 0
+    var brackets = Brackets()
     var elements = 0
     var awaitsElement = false
     while index < text.count {
@@ -146,6 +158,9 @@ struct KeyLines {
         elements += 1
         lines["\(path)[\(elements)]"] = line
         awaitsElement = false
+      }
+      if !brackets.take(current), fatal == nil {
+        fatal = Fatal(line: line, offset: offset, expectation: "expected a value or ']', not '}'")
       }
       switch current {
       case 0x0A where depth == 0:
@@ -197,5 +212,32 @@ struct KeyLines {
       }
     }
     advance()
+  }
+}
+
+/// Which brackets are open, and whether a value comes next in the innermost array.
+private struct Brackets {
+  private var open: [UInt8] = []
+  private var expectsValue = false
+
+  /// False for a brace where an array has a value.
+  mutating func take(_ byte: UInt8) -> Bool {
+    let isArray = open.last == 0x5B
+    switch byte {
+    case 0x20, 0x09, 0x0D, 0x0A, 0x23: return true
+    case 0x5B, 0x7B:
+      open.append(byte)
+      expectsValue = byte == 0x5B
+    case 0x2C: expectsValue = isArray
+    case 0x5D:
+      _ = open.popLast()
+      expectsValue = false
+    case 0x7D:
+      if isArray, expectsValue { return false }
+      _ = open.popLast()
+      expectsValue = false
+    default: expectsValue = false
+    }
+    return true
   }
 }

@@ -100,7 +100,10 @@ extension NextHop {
       return (.address(address), port)
     }
     if let address = IPAddress(parsing: host.utf8), address.isIPv4 { return (.address(address), port) }
-    guard host.utf8.first != 0x5B, let name = DomainName.normalized(String(host)) else {
+    // A name whose last label is a number is a mistyped address; the queue would read it as one.
+    guard host.utf8.first != 0x5B, let name = DomainName.normalized(String(host)),
+      name.utf8.split(separator: 0x2E).last?.allSatisfy(\.isASCIIDigit) == false
+    else {
       throw NextHopError("\(String.escaped(host.utf8, limit: 64)) is neither a host name nor an IP address")
     }
     return (.host(name), port)

@@ -20,13 +20,29 @@ struct ProblemTests {
       "[!]", "[é]", "[[é]]", "[\u{FFFD}", "[ .a]", "[,]", "[=]", "[#x]", "[\n]", "[[\r\n", "\t[\u{7F}", "[[ %", "[[[a]]]", "[[ [!",
     ])
   func namelessHeader(header: String) {
-    let told = "expected a section's name behind the bracket"
+    let told = "not readable as TOML: expected a section's name behind the bracket"
     #expect(problems(header).first?.hasSuffix("1: \(told)") == true)
     #expect(problems("\u{FEFF}" + header).first?.hasSuffix("1: \(told)") == true)
     #expect(problems(Self.host + "[queue] # [!]\n" + header).first?.hasSuffix("3: \(told)") == true)
     #expect(problems("[trust]\nnetworks = [\n[1], \"]\", # ]\n]\n" + header).first?.hasSuffix("5: \(told)") == true)
     #expect(problems("data = \"\"\"\n[!]\n\"\"\"\n" + header).first?.hasSuffix("4: \(told)") == true)
     #expect(problems("data = \n" + header).first?.contains("1: not readable as TOML") == true)
+  }
+
+  @Test(
+    "a brace where an array has a value is told with its line, not aborted at",
+    arguments: [
+      "[}", "[ }", "[\"a\",}", "[\"a\", # ]\n}", "[[1], }", "[{a = [}]", "[\"a\",\n\n }",
+    ])
+  func brace(value: String) {
+    let text = Self.host + "[trust]\nnetworks = " + value
+    let last = 3 + value.split(separator: "}", omittingEmptySubsequences: false)[0].filter { $0 == "\n" }.count
+    #expect(problems(text).first?.hasSuffix("\(last): not readable as TOML: expected a value or ']', not '}'") == true)
+  }
+
+  @Test("braces elsewhere are left to the parser", arguments: ["[{a = 1}]", "[{}]", "[[{}], {}]", "[\"}\"]", "[1, # }\n2]"])
+  func goodBrace(value: String) {
+    #expect(!problems(Self.host + "x = " + value).contains { $0.contains("not readable") })
   }
 
   @Test(
