@@ -92,6 +92,48 @@ import Testing
     #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n").summary.bodyStructure.contains(0x22))
   }
 
+  @Test(
+    "HOSTILE 28: encodings and charsets that lie are decoded as far as they go, and trap nothing",
+    arguments: [
+      // base64 without an end, with rubbish between and an end in the middle, nothing but the end.
+      ("utf-8", "base64", "SGVsbG8gd29ybG", "Hello worl"), ("utf-8", "base64", "SGVs*bG8=IHdvcg==", "Hello wor"),
+      ("utf-8", "base64", "=", ""),
+      // Soft breaks only, and an escape that is none.
+      ("utf-8", "quoted-printable", String(repeating: "=\n", count: 5_000), ""),
+      ("utf-8", "quoted-printable", "a=ZZb=4", "a=ZZb=4"),
+      // uuencode and yEnc are text.
+      ("us-ascii", "7bit", "begin 644 x\n#0V%T\n`\nend\n", "begin 644 x #0V%T ` end"),
+      // UTF-7 is not read (it hides markup); a charset nobody knows shows what is ASCII.
+      ("utf-7", "7bit", "+ADw-script+AD4-", "+ADw-script+AD4-"), ("x-unknown", "7bit", "plain", "plain"),
+    ])
+  func lies(charset: String, encoding: String, body: String, preview: String) {
+    let text = "Content-Type: text/plain; charset=\(charset)\nContent-Transfer-Encoding: \(encoding)\n\n\(body)"
+    for pieces in [1, 7, Int.max] { #expect(observe(text, pieces: pieces).summary.preview == preview) }
+  }
+
+  @Test("HOSTILE 28: overlong UTF-8 and lone surrogates are never the characters they stand for")
+  func overlong() {
+    let head = Array("Content-Type: text/plain; charset=utf-8\r\n\r\n".utf8)
+    // An overlong "<", a surrogate of UTF-16, a character beyond the last, a sequence that is cut off.
+    for bytes: [UInt8] in [[0xC0, 0xBC], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xE2, 0x82]] {
+      let shown = observe(head + [0x61] + bytes + [0x62]).summary.preview
+      #expect(shown.hasPrefix("a") && shown.hasSuffix("b") && !shown.contains("<"))
+      #expect(shown.dropFirst().dropLast().allSatisfy { $0 == "\u{FFFD}" })
+    }
+    let subject = observe("Subject: =?utf-8?q?a=C0=BCb=ED=A0=80?= =?utf-7?q?+ADw-?= =?utf-8?b?/////w==?=\n\n").summary
+    #expect(!string(subject.envelope).contains("<"))
+  }
+
+  @Test("HOSTILE 28: 20 MB of soft breaks cost no more than their reading")
+  func softBreaks() {
+    var observer = MessageObserver()
+    observer.observe(ByteBuffer(string: "Content-Transfer-Encoding: quoted-printable\r\n\r\n"))
+    let page = ByteBuffer(string: String(repeating: "=\r\n", count: 21_845))
+    for _ in 0..<305 { observer.observe(page) }
+    let seen = observer.finish()
+    #expect(seen.problem == nil && seen.summary.preview.isEmpty)
+  }
+
   @Test("HOSTILE 31: a Message-ID of 1 MB and 100,000 References do no harm") func references() {
     #expect(observe("Message-ID: <\(String(repeating: "a", count: 200_000))>\n\n").summary.messageID == nil)
     let ids = (0..<20_000).map { "<\($0)@x>" }.joined(separator: "\n ")
