@@ -51,7 +51,7 @@ struct HostAndPort: Hashable, Sendable {
   static func listenEndpoint(_ text: String) -> Endpoint? {
     if text.hasPrefix("unix:") {
       let path = String(text.dropFirst(5))
-      guard path.hasPrefix("/"), path.utf8.count <= longestSocketPath else { return nil }
+      guard path.hasPrefix("/"), path.utf8.count <= longestSocketPath, !path.utf8.contains(0) else { return nil }
       return .unix(path: path)
     }
     guard let parsed = HostAndPort(text), let port = parsed.port else { return nil }

@@ -18,7 +18,20 @@ struct Backoff {
     let first = max(policy.firstRetry.microseconds, 1_000_000)
     let longest = max(policy.maximumRetry.microseconds, first)
     let (product, overflow) = first.multipliedReportingOverflow(by: Int64(1) << Int64(doublings))
-    let base = overflow ? longest : min(product, longest)
+    return paused(overflow ? longest : min(product, longest), until: end, now: now, random)
+  }
+
+  /// The next look at a message that was not tried, since its host is out of reach; nil when its lifetime is over. It waits as long again
+  /// as it has waited, from `firstRetry` to `maximumRetry`.
+  func nextUntried(received: Timestamp, now: Timestamp, random: any RandomSource) -> Timestamp? {
+    let end = received.advanced(by: policy.lifetime)
+    if now >= end, returns { return nil }
+    let first = max(policy.firstRetry.microseconds, 1_000_000)
+    let longest = max(policy.maximumRetry.microseconds, first)
+    return paused(min(max(now.since(received).microseconds, first), longest), until: end, now: now, random)
+  }
+
+  private func paused(_ base: Int64, until end: Timestamp, now: Timestamp, _ random: any RandomSource) -> Timestamp {
     let spread = UInt64(base / 5)
     let pause = base - Int64(clamping: spread / 2) + Int64(clamping: random.next(below: spread + 1))
     let next = now.advanced(by: .microseconds(pause))

@@ -31,7 +31,15 @@ final class MessageInHand: @unchecked Sendable {
     var stage: ComposedNotification.Stage
     /// When the next attempt is, for a delay.
     var next: Timestamp?
+    /// It was not tried: its host was out of reach just before.
+    var isSkipped = false
     var trace: [TraceEvent]
+
+    /// What is recorded when it is tried at `next`.
+    func postponement(until next: Timestamp) -> Outcome {
+      let reason = problem?.text ?? ""
+      return isSkipped ? .skipped(reason: reason, next: next) : .transient(reason: reason, next: next)
+    }
   }
 
   init(_ message: QueuedMessage, bytes: ByteBuffer?) {

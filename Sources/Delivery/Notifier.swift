@@ -169,7 +169,7 @@ final class Notifier: @unchecked Sendable {
       scheduler.recorder.add(
         OutcomeRecord(
           entry: one.entry.id, message: one.entry.message,
-          outcome: .transient(reason: one.problem?.text ?? "", next: one.next ?? services.clock.schedule()),
+          outcome: one.postponement(until: one.next ?? services.clock.schedule()),
           trace: one.trace + notified,
           delayNotified: told))
     }

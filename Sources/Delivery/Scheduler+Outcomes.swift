@@ -61,31 +61,37 @@ extension Scheduler {
 
   /// Tried again later, or returned when its time is over.
   private func failed(
-    _ entry: QueueEntry, _ job: Job, _ problem: DeliveryProblem, details: [TraceEvent.Detail] = [], _ now: Timestamp
+    _ entry: QueueEntry, _ job: Job, _ problem: DeliveryProblem, details: [TraceEvent.Detail] = [], _ now: Timestamp,
+    isSkipped: Bool = false
   ) {
-    let backoff = Backoff(policy: settings.retry, returns: mayReturn)
-    let failures = entry.attempts.addedClamped(1)
     let schedule = services.clock.schedule()
-    guard let next = backoff.next(failures: failures, received: job.message.received, now: schedule, random: services.random) else {
+    guard let next = nextAttempt(entry, job.message, schedule, isSkipped: isSkipped) else {
       var expired = problem
       expired.reason = "550 5.4.7 Not delivered in \(Self.text(settings.retry.lifetime)); last: \(problem.text)"
       expired.reply = nil
       return failedForEver(entry, job, expired, details: details + [.init("last", problem.text)], now)
     }
-    let trace = [
-      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
-      TraceEvent(
-        time: now, kind: .deferred, recipient: entry.address.wire,
-        detail: [.init("next", "\(services.clock.wall(of: next).seconds)")]),
-    ]
-    let told = MessageInHand.Told(entry: entry, problem: problem, host: problem.host, stage: .delayed, next: next, trace: trace)
+    let facts = job.routeDetails + problem.details + details
+    let until = TraceEvent.Detail("next", "\(services.clock.wall(of: next).seconds)")
+    var trace: [TraceEvent] = []
+    if !isSkipped { trace = [TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: facts)] }
+    trace.append(
+      TraceEvent(time: now, kind: .deferred, recipient: entry.address.wire, detail: isSkipped ? facts + [until] : [until]))
+    let told = MessageInHand.Told(
+      entry: entry, problem: problem, host: problem.host, stage: .delayed, next: next, isSkipped: isSkipped, trace: trace)
     if isDelayDue(entry, job.message, schedule) {
       job.hand.delayed.append(told)
     } else {
-      recorder.add(
-        OutcomeRecord(entry: entry.id, message: entry.message, outcome: .transient(reason: problem.text, next: next), trace: trace))
+      recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: told.postponement(until: next), trace: trace))
     }
     wake(at: next)
+  }
+
+  private func nextAttempt(_ entry: QueueEntry, _ message: QueuedMessage, _ now: Timestamp, isSkipped: Bool) -> Timestamp? {
+    let backoff = Backoff(policy: settings.retry, returns: mayReturn)
+    return isSkipped
+      ? backoff.nextUntried(received: message.received, now: now, random: services.random)
+      : backoff.next(failures: entry.attempts.addedClamped(1), received: message.received, now: now, random: services.random)
   }
 
   /// Whether what is too old may be returned: not just after the start. What was out of reach while this host was down, after the same
@@ -130,7 +136,7 @@ extension Scheduler {
   func postpone(_ job: Job, _ problem: DeliveryProblem, isSkipped: Bool = false) {
     let now = services.clock.now()
     let details: [TraceEvent.Detail] = isSkipped ? [.init("skipped", "the destination failed just now")] : []
-    for entry in job.entries { failed(entry, job, problem, details: details, now) }
+    for entry in job.entries { failed(entry, job, problem, details: details, now, isSkipped: isSkipped) }
     over(job)
     flushSoon()
   }

@@ -117,7 +117,7 @@ final class Transport: @unchecked Sendable {
         }
       }
     } catch {
-      client.connectionLost("reply can't be read: \(error)")
+      client.connectionLost("the host's reply can't be read: \(error)")
     }
   }
 

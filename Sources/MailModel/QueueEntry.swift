@@ -80,6 +80,8 @@ public enum Outcome: Hashable, Sendable {
   case deliveredLocally(LocalDelivery)
   /// Try again at `next`.
   case transient(reason: String, next: Timestamp)
+  /// Try at `next`, since the host is known to be out of reach for now: no attempt was made, and none is counted.
+  case skipped(reason: String, next: Timestamp)
   /// Never: the reply or reason is what the notification says.
   case permanent(reason: String)
   /// Nothing can be done until a person has looked: held, with the reason.

@@ -27,7 +27,8 @@ import Testing
     rig.outcomes(of: message).allSatisfy { $0.isTransient }
   }
 
-  @Test("a clock that is set ten years ahead returns nothing for a day, tells nobody of a delay, and keeps the pace of the attempts")
+  @Test(
+    "a clock that is set ten years ahead returns nothing for a day, tells nobody of a delay, and keeps the pace of the attempts")
   func ahead() throws {
     let (rig, _, message) = try deferred()
     let before = rig.outcomes(of: message).count

@@ -158,7 +158,14 @@ import Testing
     for _ in 0..<50 { rig.submit(rig.message(to: ["bob@d.test"])) }
     rig.run(.seconds(5))
     #expect(rig.dialer.dialled.withLock { $0.count } < 10)
-    #expect(rig.queue.records.count == 50 && rig.queue.records.map(\.outcome).allSatisfy { $0.isTransient })
+    // Those that were not tried count no attempt, and say why they wait all the same.
+    let outcomes = rig.queue.records.map(\.outcome)
+    #expect(outcomes.count == 50 && outcomes.allSatisfy { $0.isTransient || $0.isSkipped })
+    #expect(outcomes.filter(\.isTransient).count < 10)
+    rig.queue.state.withLock { state in
+      #expect(state.entries.values.allSatisfy { $0.lastReply.contains("failed") })
+      #expect(state.entries.values.filter { $0.attempts == 0 }.count > 40)
+    }
     let host = rig.host("192.0.2.1:2600")
     rig.run(.seconds(600))
     #expect(host.messages.count == 50)
@@ -200,7 +207,8 @@ import Testing
     #expect(host.messages.count == 3)
   }
 
-  @Test("8-bit for a 7-bit host is re-encoded, or returned where that would break a signature", arguments: [true, false], [0, 30_000])
+  @Test(
+    "8-bit for a 7-bit host is re-encoded, or returned where that would break a signature", arguments: [true, false], [0, 30_000])
   func eightBit(isClaimed: Bool, lines: Int) throws {
     let rig = try Rig(routes: Self.route)
     let host = rig.host("192.0.2.1:2600") { $0.keywords = ["PIPELINING"] }

@@ -101,6 +101,10 @@ final class FakeQueue: QueueStore {
           state.entries[record.entry]?.nextAttempt = next
           state.entries[record.entry]?.lastReply = reason
           if let told = record.delayNotified { state.entries[record.entry]?.delayNotified = told }
+        case .skipped(let reason, let next):
+          state.entries[record.entry]?.nextAttempt = next
+          state.entries[record.entry]?.lastReply = reason
+          if let told = record.delayNotified { state.entries[record.entry]?.delayNotified = told }
         case .held(let reason):
           state.entries[record.entry]?.state = .held
           state.entries[record.entry]?.lastReply = reason
@@ -123,11 +127,12 @@ final class FakeQueue: QueueStore {
 extension Outcome {
   var isDelivered: Bool { if case .delivered = self { true } else { false } }
   var isTransient: Bool { if case .transient = self { true } else { false } }
+  var isSkipped: Bool { if case .skipped = self { true } else { false } }
   var isPermanent: Bool { if case .permanent = self { true } else { false } }
   var reason: String {
     switch self {
     case .delivered(let reply): reply
-    case .transient(let reason, _), .permanent(let reason), .held(let reason): reason
+    case .transient(let reason, _), .skipped(let reason, _), .permanent(let reason), .held(let reason): reason
     case .deliveredLocally, .returned: ""
     }
   }

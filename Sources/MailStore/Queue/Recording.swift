@@ -50,14 +50,8 @@ extension Writer {
       try giveThread(message)
       try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", .int(message), .int(record.entry.rawValue))
       return true
-    case .transient(let reason, let next):
-      try database.run(
-        """
-        UPDATE recipients SET state = 0, attempts = attempts + 1, due = ?, last_reply = ?,
-          delay_notified = coalesce(?, delay_notified) WHERE message = ? AND id = ?
-        """, .int(next.microseconds), .text(reason), .optional(record.delayNotified?.microseconds), .int(message),
-        .int(record.entry.rawValue))
-      return try applyPending(message, record.entry.rawValue)
+    case .transient(let reason, let next): return try postpone(record, reason, until: next, attempts: 1)
+    case .skipped(let reason, let next): return try postpone(record, reason, until: next, attempts: 0)
     case .held(let reason):
       try database.run(
         """
@@ -73,6 +67,17 @@ extension Writer {
         """, .int(next.microseconds), .optional(record.delayNotified?.microseconds), .int(message), .int(record.entry.rawValue))
       return try applyPending(message, record.entry.rawValue)
     }
+  }
+
+  private func postpone(_ record: OutcomeRecord, _ reason: String, until next: Timestamp, attempts: Int64) throws -> Bool {
+    let message = Int64(bitPattern: record.message.rawValue)
+    try database.run(
+      """
+      UPDATE recipients SET state = 0, attempts = attempts + ?, due = ?, last_reply = ?,
+        delay_notified = coalesce(?, delay_notified) WHERE message = ? AND id = ?
+      """, .int(attempts), .int(next.microseconds), .text(reason), .optional(record.delayNotified?.microseconds), .int(message),
+      .int(record.entry.rawValue))
+    return try applyPending(message, record.entry.rawValue)
   }
 
   private func isQueued(_ message: Int64, _ entry: QueueRecipientID) throws -> Bool {

@@ -29,8 +29,9 @@ struct LoggedQueue: QueueStore {
         metadata[event.kind == .notified && detail.key != "stage" ? "notification-\(detail.key)" : detail.key] = "\(detail.value)"
       }
     }
-    if case .transient(_, let next) = record.outcome {
-      metadata["next"] = "\(next.since(last.time).components.seconds)s"
+    switch record.outcome {
+    case .transient(_, let next), .skipped(_, let next): metadata["next"] = "\(next.since(last.time).components.seconds)s"
+    default: break
     }
     log.log(level: level, "\(last.kind)", metadata: metadata)
   }

@@ -74,7 +74,7 @@ public struct SMTPReplyParser: Sendable {
 }
 
 /// Why bytes are no reply.
-public enum SMTPReplyError: Error, Hashable, Sendable {
+public enum SMTPReplyError: Error, Hashable, Sendable, CustomStringConvertible {
   /// A line that does not begin with three digits and a space or hyphen.
   case malformed
   /// The lines of one reply bear different codes (RFC 5321, 4.2.1).
@@ -83,4 +83,14 @@ public enum SMTPReplyError: Error, Hashable, Sendable {
   case tooManyLines
   /// More than `SMTPReplyParser.maximumOctets`.
   case tooLong
+
+  /// For people.
+  public var description: String {
+    switch self {
+    case .malformed: "a line without a code"
+    case .codesDisagree(let first, let second): "its lines have different codes, \(first) and \(second)"
+    case .tooManyLines: "more than \(SMTPReply.maximumLines) lines"
+    case .tooLong: "more than \(SMTPReplyParser.maximumOctets) octets"
+    }
+  }
 }

@@ -350,7 +350,13 @@ struct RandomOperations {
     var records: [OutcomeRecord] = []
     for (message, recipient) in leased where pick(2) == 0 {
       let next = Timestamp(seconds: now + Int64(pick(100)))
-      switch pick(5) {
+      switch pick(6) {
+      case 5:
+        records.append(.init(entry: recipient.id, message: message, outcome: .skipped(reason: "451 just failed", next: next)))
+        update(message, recipient.id) {
+          $0.state = .waiting
+          $0.due = next.microseconds
+        }
       case 4:
         records.append(.init(entry: recipient.id, message: message, outcome: .held(reason: "451 damaged")))
         update(message, recipient.id) {
