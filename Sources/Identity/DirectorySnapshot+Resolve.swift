@@ -92,6 +92,7 @@ struct AliasWalk {
   private var followed: Set<String> = []
   private var seenAccounts: Set<AccountID> = []
   private var seenRemote: Set<EmailAddress> = []
+  private var seenUndeliverable: Set<String> = []
   private var targetsLeft: Int
   private var hasDisabled = false
 
@@ -115,7 +116,8 @@ struct AliasWalk {
       targetsLeft -= 1
       guard targetsLeft >= 0 else { return .tooManyTargets }
       if let problem = follow(target, limits: limits) { return problem }
-      guard expansion.local.count + expansion.remote.count <= limits.aliasTargets else { return .tooManyTargets }
+      let count = expansion.local.count + expansion.remote.count + expansion.undeliverable.count
+      guard count <= limits.aliasTargets else { return .tooManyTargets }
     }
     if expansion.local.isEmpty, expansion.remote.isEmpty { return hasDisabled ? .disabled : .unknownUser }
     return .deliverable(expansion)
@@ -131,7 +133,7 @@ struct AliasWalk {
   private mutating func follow(_ target: EmailAddress, limits: DirectoryLimits) -> Resolution? {
     switch directory.meaning(of: target) {
     case .elsewhere: addRemote(target)
-    case .nobody: expansion.undeliverable.append(target)
+    case .nobody: addUndeliverable(target)
     case .account(let account): add(account, target)
     case .targets(let targets, let key, _):
       if onPath.contains(key) {
@@ -151,10 +153,14 @@ struct AliasWalk {
     if seenRemote.insert(target.withASCIIDomain ?? target).inserted { expansion.remote.append(target) }
   }
 
+  private mutating func addUndeliverable(_ target: EmailAddress) {
+    if seenUndeliverable.insert(target.lookupKey).inserted { expansion.undeliverable.append(target) }
+  }
+
   private mutating func add(_ account: DirectorySnapshot.AccountEntry, _ target: EmailAddress) {
     guard account.isEnabled else {
       hasDisabled = true
-      expansion.undeliverable.append(target)
+      addUndeliverable(target)
       return
     }
     if seenAccounts.insert(account.id).inserted { expansion.local.append(.init(account: account.id, address: target)) }

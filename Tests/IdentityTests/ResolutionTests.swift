@@ -157,6 +157,9 @@ struct ResolutionTests {
       "over@example.test": ["big@example.test", "big2@example.test"],
     ]
     aliases["big2@example.test"] = thousand
+    // Who can't take mail now waits in the queue, so counts.
+    aliases["dead@example.test"] = (0..<1_000).map { "gone\($0)@example.test" } + ["bob@example.test"]
+    aliases["twice@example.test"] = (0..<1_000).map { "gone\($0 % 10)@example.test" } + ["bob@example.test"]
     for level in 0..<9 {
       aliases["n\(level)@example.test"] = (0..<1_000).map { _ in "n\(level + 1)@example.test" }
     }
@@ -167,6 +170,9 @@ struct ResolutionTests {
     #expect(expansion.remote.count == 1_000)
     #expect(snapshot.resolve(Self.address("bigger@example.test")) == .tooManyTargets)
     #expect(snapshot.resolve(Self.address("n0@example.test")) == .unknownUser)
+    #expect(snapshot.resolve(Self.address("dead@example.test")) == .tooManyTargets)
+    guard case .deliverable(let twice) = snapshot.resolve(Self.address("twice@example.test")) else { return #expect(Bool(false)) }
+    #expect(twice.undeliverable.count == 10)
   }
 
   @Test("an empty host knows nobody")
