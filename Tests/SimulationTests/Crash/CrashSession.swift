@@ -313,7 +313,7 @@ struct CrashSession {
     let free = state.queue.filter { leased.isDisjoint(with: $0.entries.map(\.id)) }
     guard let message = random.pick(free) else { return Told(name: "nothing") }
     _ = try await store.act(
-      random.chance(in: 2) ? .hold : .remove, on: QueueSelection(ids: [message.id]), now: world.executor.clock.now())
+      random.chance(in: 2) ? .hold : .remove, on: QueueSelection(ids: [message.id]), now: world.executor.clock.now(), after: nil)
     return Told(name: "act")
   }
 }
