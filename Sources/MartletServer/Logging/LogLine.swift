@@ -109,7 +109,8 @@ struct LogLine {
   /// `2026-11-25T01:02:03.456Z` (RFC 3339).
   static func time(_ timestamp: Timestamp) -> String {
     let seconds = timestamp.seconds
-    let milliseconds = (timestamp.microseconds - seconds * 1_000_000) / 1_000
+    // Rounded down, the seconds of the earliest moment lie before what microseconds can say; the rest is right all the same.
+    let milliseconds = (timestamp.microseconds &- seconds &* 1_000_000) / 1_000
     let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
     let second = seconds - day * 86_400
     // Days since 0000-03-01 in eras of 400 years; the year begins in March, so that the odd day comes last.
