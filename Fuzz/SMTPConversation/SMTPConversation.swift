@@ -170,6 +170,7 @@ private struct FuzzedSession<Proof: Sendable> {
     case "u": .refuse(SMTPReply(550, .init(.permanent, 1, 1), "No such user"))
     case "l": .refuse(SMTPReply(450, .init(.transient, 2, 1), "Later"))
     case "w": .refuse(SMTPReply(250, nil, "a refusal that says yes"))
+    case "m": .tooMany
     case "x": .refuseAndClose(SMTPReply(550, nil, "Away"))
     default: .accept
     }

@@ -139,7 +139,7 @@ extension Configuration {
       section.problem("postmaster", "expected an address like \"admin@example.org\", not \"\(directory.postmaster)\"")
     }
     directory.aliasDepth = section.integer("alias-depth", default: directory.aliasDepth, in: 1...100)
-    directory.aliasTargets = section.integer("alias-targets", default: directory.aliasTargets, in: 1...100_000)
+    directory.aliasTargets = section.integer("alias-targets", default: directory.aliasTargets, in: 1...10_000)
     section.finish()
     return directory
   }

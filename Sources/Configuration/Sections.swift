@@ -70,7 +70,7 @@ extension Configuration {
     public var postmaster: String
     /// `alias-depth`: how many aliases may lead to one another. 1 to 100, default 10.
     public var aliasDepth: Int
-    /// `alias-targets`: how many recipients one address may expand to. 1 to 100,000, default 1,000.
+    /// `alias-targets`: how many recipients one address may expand to. 1 to 10,000 (as many as one message may have), default 1,000.
     public var aliasTargets: Int
 
     public init(subaddressSeparator: String = "+", postmaster: String = "", aliasDepth: Int = 10, aliasTargets: Int = 1_000) {

@@ -222,14 +222,25 @@ final class Notifier: @unchecked Sendable {
     notification.isForPostmaster = isDoubleBounce || stage == .held
     let stored = try await services.sink.accept(notification)
     if let reason = stored.discarded {
-      let detail: [TraceEvent.Detail] = [
-        .init("notification-id", "\(stored.id)"), .init("notification-to", sender.wire), .init("stage", stage.rawValue),
-        .init("discarded", reason),
-      ]
-      return [TraceEvent(time: now, kind: .discarded, detail: detail)]
+      if stage == .failed, !isDoubleBounce {
+        // A sender who is nobody here hears of nothing; whoever runs this host should.
+        return [Self.discarded(stored.id, sender, stage, reason, now)]
+          + (try await accept(stage, told, hand, to: services.sink.postmaster, isDoubleBounce: true))
+      }
+      return [Self.discarded(stored.id, sender, stage, reason, now)]
     }
     let detail: [TraceEvent.Detail] = [.init("id", "\(stored.id)"), .init("to", sender.wire), .init("stage", stage.rawValue)]
     return [TraceEvent(time: now, kind: .notified, detail: detail)]
+  }
+
+  private static func discarded(
+    _ id: QueueID, _ recipient: EmailAddress, _ stage: ComposedNotification.Stage, _ reason: String, _ now: Timestamp
+  ) -> TraceEvent {
+    let detail: [TraceEvent.Detail] = [
+      .init("notification-id", "\(id)"), .init("notification-to", recipient.wire), .init("stage", stage.rawValue),
+      .init("discarded", reason),
+    ]
+    return TraceEvent(time: now, kind: .discarded, detail: detail)
   }
 
   private func recipient(_ told: MessageInHand.Told, _ stage: ComposedNotification.Stage) -> NotificationText.Recipient {

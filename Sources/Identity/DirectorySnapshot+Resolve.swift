@@ -59,7 +59,8 @@ extension DirectorySnapshot {
     }
     // RFC 5321, 4.5.1: every domain that takes mail has a postmaster (RFC 2142, 5 repeats it).
     if base == "postmaster@\(domain)", let meaning = postmasterMeaning(key: base) { return meaning }
-    if let catchAll = entry.catchAll { return .targets([catchAll], key: full, explanation: "catch-all") }
+    // One that leads to a name nobody has here leads nowhere, not in circles.
+    if let catchAll = entry.catchAll, catchAll.lookupKey != full { return .targets([catchAll], key: full, explanation: "catch-all") }
     return .nobody
   }
 
@@ -92,6 +93,7 @@ struct AliasWalk {
   private var followed: Set<String> = []
   private var seenAccounts: Set<AccountID> = []
   private var seenRemote: Set<EmailAddress> = []
+  private var seenUndeliverable: Set<String> = []
   private var targetsLeft: Int
   private var hasDisabled = false
 
@@ -115,7 +117,8 @@ struct AliasWalk {
       targetsLeft -= 1
       guard targetsLeft >= 0 else { return .tooManyTargets }
       if let problem = follow(target, limits: limits) { return problem }
-      guard expansion.local.count + expansion.remote.count <= limits.aliasTargets else { return .tooManyTargets }
+      let count = expansion.local.count + expansion.remote.count + expansion.undeliverable.count
+      guard count <= limits.aliasTargets else { return .tooManyTargets }
     }
     if expansion.local.isEmpty, expansion.remote.isEmpty { return hasDisabled ? .disabled : .unknownUser }
     return .deliverable(expansion)
@@ -131,7 +134,7 @@ struct AliasWalk {
   private mutating func follow(_ target: EmailAddress, limits: DirectoryLimits) -> Resolution? {
     switch directory.meaning(of: target) {
     case .elsewhere: addRemote(target)
-    case .nobody: expansion.undeliverable.append(target)
+    case .nobody: addUndeliverable(target)
     case .account(let account): add(account, target)
     case .targets(let targets, let key, _):
       if onPath.contains(key) {
@@ -151,10 +154,14 @@ struct AliasWalk {
     if seenRemote.insert(target.withASCIIDomain ?? target).inserted { expansion.remote.append(target) }
   }
 
+  private mutating func addUndeliverable(_ target: EmailAddress) {
+    if seenUndeliverable.insert(target.lookupKey).inserted { expansion.undeliverable.append(target) }
+  }
+
   private mutating func add(_ account: DirectorySnapshot.AccountEntry, _ target: EmailAddress) {
     guard account.isEnabled else {
       hasDisabled = true
-      expansion.undeliverable.append(target)
+      addUndeliverable(target)
       return
     }
     if seenAccounts.insert(account.id).inserted { expansion.local.append(.init(account: account.id, address: target)) }

@@ -2,8 +2,8 @@
 public struct DirectoryLimits: Hashable, Sendable {
   /// Aliases that lead to one another in a row: `550 5.4.6` beyond. Default 10.
   public var aliasDepth: Int
-  /// Recipients that one address may expand to: `550 5.4.6` beyond. Default 1,000. Ten times as many targets are looked at, so that
-  /// lists which overlap still resolve.
+  /// Recipients that one address may expand to, those that can't take mail now too: `550 5.4.6` beyond. Default 1,000; `alias add` makes
+  /// no longer list. Ten times as many targets are looked at, so that lists which overlap still resolve.
   public var aliasTargets: Int
 
   public init(aliasDepth: Int = 10, aliasTargets: Int = 1_000) {

@@ -51,6 +51,13 @@ public struct StoreLimits: Hashable, Sendable {
   /// Rows a read gives: 1,000.
   public var page: Int = 1_000
 
+  /// Recipients after which a page of the queue ends with its message: 10,000.
+  public var pageRecipients: Int = 10_000
+
+  /// Recipients that one transaction of a postmaster's order changes, and messages that it looks at: 1,000; the rest is done in
+  /// further ones, so that others are served in between.
+  public var actedOn: Int = 1_000
+
   /// Octets of a body a read gives: 1 MiB.
   public var readSize: Int = 1_048_576
 

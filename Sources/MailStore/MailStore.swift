@@ -54,12 +54,18 @@ public protocol MailStore: Sendable {
   /// duplicate that a crash in between makes); returns at once. `.durably` returns after the sync.
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError)
 
-  /// Queued messages that match, by received time, at most `limit` after `after`.
+  /// Queued messages that match, by received time, at most `limit` after `after`; fewer, if they have many recipients together. None:
+  /// there are no more.
   func queue(matching selection: QueueSelection, after: QueueID?, limit: Int) async throws(StoreError) -> [QueuedMessage]
 
-  /// Does `action` to all recipients that match; counts those that it changed anything for (held ones are not retried). Recipients
-  /// that are leased are changed as soon as their lease ends (`remove` then takes effect unless it was delivered).
-  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> ActedOn
+  /// Does `action` to the next recipients that match, behind `after`; counts those that it changed anything for (held ones are not
+  /// retried). Recipients that are leased are changed as soon as their lease ends (`remove` then takes effect unless it was delivered).
+  ///
+  /// One bounded transaction, durable when it returns; whoever means all goes on from `next` until that is nil. Done twice it changes
+  /// nothing more, so an order that was broken off is given again.
+  func act(
+    _ action: QueueAction, on selection: QueueSelection, now: Timestamp, after: QueuePlace?
+  ) async throws(StoreError) -> ActedOn
 
   /// Counts of waiting, held and claimed recipients, and of messages.
   func queueCounts() async throws(StoreError) -> QueueCounts
@@ -320,10 +326,24 @@ public struct ActedOn: Hashable, Sendable {
   public var count: Int
   /// Those of them that are leased.
   public var leased: [QueueRecipientID]
+  /// Where it stopped; nil if there is nothing behind.
+  public var next: QueuePlace?
 
   public init(count: Int = 0, leased: [QueueRecipientID] = []) {
     self.count = count
     self.leased = leased
+  }
+}
+
+/// How far an order has come in the queue, which is in order of messages and their recipients.
+public struct QueuePlace: Hashable, Sendable {
+  public var message: QueueID
+  /// Its recipients up to this one have been looked at; nil: all of them.
+  public var recipient: QueueRecipientID?
+
+  public init(message: QueueID, recipient: QueueRecipientID?) {
+    self.message = message
+    self.recipient = recipient
   }
 }
 

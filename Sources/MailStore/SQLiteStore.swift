@@ -165,24 +165,30 @@ public final class SQLiteStore: MailStore {
   public func queue(matching selection: QueueSelection, after: QueueID?, limit: Int) async throws(StoreError) -> [QueuedMessage] {
     try await writeLazy()
     let wanted = min(max(limit, 0), limits.page)
-    var position = QueuePosition(after: after.map { Int64(bitPattern: $0.rawValue) })
+    let filter = SelectionFilter(selection)
+    var position = QueuePosition(after: after)
     var found: [QueuedMessage] = []
-    while found.count < wanted, !position.isAtEnd {
+    var recipients = 0
+    while found.count < wanted, recipients < limits.pageRecipients, !position.isAtEnd {
       let from = position
-      let left = wanted - found.count
+      let bounds = QueueReading.Bounds(messages: wanted - found.count, recipients: limits.pageRecipients - recipients)
       let (page, next) = try await readers.read { database in
         var position = from
-        let page = try QueueReading.page(of: selection, after: &position, limit: left, in: database)
+        let page = try QueueReading.page(of: filter, after: &position, bounds, in: database)
         return (page, position)
       }
+      recipients += page.reduce(0) { $0 + $1.entries.count }
       found += page
       position = next
     }
     return found
   }
 
-  public func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) async throws(StoreError) -> ActedOn {
-    try await group.perform { writer, _ in try writer.act(action, on: selection, now: now) }
+  public func act(
+    _ action: QueueAction, on selection: QueueSelection, now: Timestamp, after: QueuePlace?
+  ) async throws(StoreError) -> ActedOn {
+    let filter = SelectionFilter(selection)
+    return try await group.perform { writer, _ in try writer.act(action, on: filter, now: now, after: after) }
   }
 
   public func queueCounts() async throws(StoreError) -> QueueCounts {

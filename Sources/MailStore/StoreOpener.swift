@@ -62,7 +62,7 @@ struct StoreOpener {
   private mutating func passing<T>(_ what: String, _ database: Database, _ step: () throws -> T) throws -> T? {
     do {
       return try step()
-    } catch let error as SQLiteError where error.isCorrupt {
+    } catch let error as SQLiteError where error.isCorrupt || error.isOfWrongType {
       if !hasReindexed {
         hasReindexed = true
         if Self.reindex(database), let result = try? step() {

@@ -11,9 +11,7 @@ struct Division {
   private(set) var postponed: [EmailAddress] = []
 
   private let due: Timestamp
-  private var seenAccounts: Set<AccountID> = []
-  private var seenRemote: Set<EmailAddress> = []
-  private var seenHere: Set<String> = []
+  private var seen = Targets()
 
   /// - Parameters:
   ///   - full: accounts that can't take it: their copies wait in the queue.
@@ -21,7 +19,7 @@ struct Division {
   init(of recipients: [JudgedRecipient], full: Set<AccountID> = [], due: Timestamp) {
     self.due = due
     for judged in recipients {
-      for target in judged.local where seenAccounts.insert(target.account).inserted {
+      for target in judged.local where seen.insert(target.account) {
         if full.contains(target.account) {
           postponed.append(target.address)
           queued.append(.atHome(target.address, Self.notification(of: judged, for: target.address), due: due))
@@ -32,18 +30,18 @@ struct Division {
       }
       for address in judged.remote { queue(address, of: judged) }
       // They can't take mail now; that the sender hears of it is the queue's care, as for every other failure.
-      for address in judged.undeliverable where seenHere.insert(address.lookupKey).inserted {
+      for address in judged.undeliverable where seen.insert(undeliverable: address) {
         queued.append(.atHome(address, Self.notification(of: judged, for: address), due: due))
       }
     }
   }
 
-  /// The local part is the other host's: only the domain compares without case and as A-labels (RFC 5321, 2.4).
   private mutating func queue(_ address: EmailAddress, of judged: JudgedRecipient) {
-    let ascii = address.asciiDomain ?? address.domain
-    guard seenRemote.insert(EmailAddress(localPart: address.localPart, domain: ascii)).inserted else { return }
+    guard seen.insert(remote: address) else { return }
     queued.append(
-      QueuedRecipient(address: address, notification: Self.notification(of: judged, for: address), destination: ascii, due: due))
+      QueuedRecipient(
+        address: address, notification: Self.notification(of: judged, for: address),
+        destination: address.asciiDomain ?? address.domain, due: due))
   }
 
   /// What an alias leads to keeps the sender's wishes, and who was meant first (RFC 3461, 5.2.7.1).

@@ -95,9 +95,7 @@ public final class Reception: Sendable {
         SMTPReply(550, EnhancedStatusCode(.permanent, 4, 6), "<\(address.wire)>: its aliases lead to one another"),
         reason: "alias loop")
     case .tooManyTargets:
-      return .refuse(
-        SMTPReply(550, EnhancedStatusCode(.permanent, 4, 6), "<\(address.wire)>: expands to too many recipients"),
-        reason: "too many alias targets")
+      return .refuse(Self.tooManyTargets(address), reason: Self.tooManyTargetsReason)
     }
   }
 
@@ -113,6 +111,12 @@ public final class Reception: Sendable {
 
   private static func relayingDenied(_ address: EmailAddress) -> SMTPReply {
     SMTPReply(554, EnhancedStatusCode(.permanent, 7, 1), "<\(address.wire)>: relaying denied")
+  }
+
+  public static let tooManyTargetsReason = "too many alias targets"
+
+  public static func tooManyTargets(_ address: EmailAddress) -> SMTPReply {
+    SMTPReply(550, EnhancedStatusCode(.permanent, 4, 6), "<\(address.wire)>: expands to too many recipients")
   }
 
   // MARK: Messages

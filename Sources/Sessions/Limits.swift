@@ -24,6 +24,10 @@ public struct SessionLimits: Hashable, Sendable {
   /// Octets of replies that may wait for a client that does not read: 65,536, then the session waits for it (5 min, then closed).
   public var output = 65_536
 
+  /// Mailboxes and addresses that the recipients of one transaction lead to, aliases followed, each once: 10,000, which is what the store
+  /// takes of one message. The RCPT that goes beyond gets `452 4.5.3`; one that does so by itself `550 5.4.6`.
+  public var targets = 10_000
+
   /// Octets of headers and structures that all sessions together may hold while messages come in: 256 MiB. Over it: `452 4.3.1`.
   public var contentMemory = 268_435_456
 

@@ -74,6 +74,7 @@ extension SMTPSession {
       return conversation.answer(.accept)
     case .sender(let sender):
       judged = []
+      targets = TargetCount(limit: listener.limits.targets)
       beginTransaction()
       declaredSize = sender.declaredSize.map { Int64(clamping: $0) }
       self.sender = sender.envelope.reversePath
@@ -103,8 +104,17 @@ extension SMTPSession {
         noteRefusal(reply, reason: "over quota", recipient: recipient)
         return conversation.answer(.refuse(reply))
       }
-      judged.append(judgement)
-      return conversation.answer(.accept)
+      switch targets.add(judgement, to: judged) {
+      case .fits:
+        judged.append(judgement)
+        return conversation.answer(.accept)
+      case .tooManyTogether:
+        return conversation.answer(.tooMany)
+      case .tooManyAlone:
+        let reply = Reception.tooManyTargets(recipient.address)
+        noteRefusal(reply, reason: Reception.tooManyTargetsReason, recipient: recipient)
+        return conversation.answer(.refuse(reply))
+      }
     case .refuse(let reply, let reason):
       noteRefusal(reply, reason: reason, recipient: recipient)
       return conversation.answer(.refuse(reply))

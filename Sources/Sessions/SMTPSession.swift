@@ -28,6 +28,8 @@ public final class SMTPSession {
   var ticket: Overload.Ticket?
   /// Recipients of the transaction, as judged, in the order of `SMTPMessage.recipients`.
   var judged: [JudgedRecipient] = []
+  /// What they lead to.
+  var targets: TargetCount
   var intake: Intake?
   /// The reverse path of the transaction; nil is the null path.
   var sender: EmailAddress?
@@ -43,6 +45,7 @@ public final class SMTPSession {
     self.listener = listener
     self.connection = connection
     self.started = listener.clock.monotonic()
+    self.targets = TargetCount(limit: listener.limits.targets)
     self.client = listener.reception.client(remote: connection.remote, local: connection.local)
     self.parser = SMTPCommandParser(dialect: listener.service.dialect, limits: listener.service.limits)
     self.conversation = SMTPConversation(listener.service)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import MartletServer
 
 /// Where the process begins.
@@ -9,6 +10,8 @@ import MartletServer
 @main
 enum Entry {
   static func main() {
+    // A reader that goes away (the journal, `| head`) is told by write, not by a signal.
+    signal(SIGPIPE, SIG_IGN)
     var serve: Serve?
     if CommandLine.arguments.dropFirst().first == "serve" {
       do {

@@ -51,8 +51,25 @@ import Testing
     rig.run(.seconds(1))
     #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
     let trace = rig.trace(of: message)
-    #expect(trace.map(\.kind) == [.attempted, .discarded, .bounced])
+    // The postmaster would have heard, and is nobody either.
+    #expect(trace.map(\.kind) == [.attempted, .discarded, .discarded, .bounced])
     #expect(trace[1].detail.contains(.init("discarded", "the mailbox is full")))
+    #expect(trace[1].detail.contains(.init("notification-to", "alice@own.test")))
+    #expect(trace[2].detail.contains(.init("notification-to", "postmaster@own.test")))
+  }
+
+  @Test("of a failure whose sender is nobody here the postmaster hears")
+  func nobody() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600", Self.refusing)
+    rig.sink.nobody.withLock { $0 = "alice@own.test" }
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(1))
+    #expect(rig.sink.all.map(\.recipient) == [rig.sink.postmaster])
+    #expect(rig.sink.text(0).contains("Subject: Undeliverable notification\r\n"))
+    #expect(rig.trace(of: message).map(\.kind) == [.attempted, .discarded, .notified, .bounced])
+    #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
   }
 
   @Test("HOSTILE 16: a null path hears nothing; our own notification that fails goes to the postmaster, once")

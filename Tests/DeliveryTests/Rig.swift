@@ -123,11 +123,16 @@ final class FakeSink: NotificationSink {
   let accepted = Mutex<[ComposedNotification]>([])
   let fails = Mutex(false)
   let discards = Mutex<String?>(nil)
+  /// An address that nobody has.
+  let nobody = Mutex<String?>(nil)
 
   var postmaster: EmailAddress { EmailAddress(localPart: "postmaster", domain: "own.test") }
 
   func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification {
     if fails.withLock({ $0 }) { throw .full }
+    if nobody.withLock({ $0 == notification.recipient.wire }) {
+      return StoredNotification(id: notification.id, discarded: "a notification for nobody")
+    }
     if let reason = discards.withLock({ $0 }) { return StoredNotification(id: notification.id, discarded: reason) }
     accepted.withLock { $0.append(notification) }
     return StoredNotification(id: notification.id)

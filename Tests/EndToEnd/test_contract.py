@@ -1,10 +1,12 @@
 """The contract: commands, configuration, reload, shutdown, one owner of the store."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pwd
 import shutil
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -226,8 +228,33 @@ def test_a_second_server_on_the_store_is_refused_and_told_who_has_it(martlet, fo
     assert program.child.wait(timeout=20) not in (0, -5, -6)
     said = program.output()
     assert any(str(pid) in said for pid in server.processes()), f"it should say who holds the lock: {said}"
-    with Wire(server.address, server.port) as wire:
-        wire.ehlo()
+    assert "in use" in said
+    # The first goes on as if nothing had been.
+    server.send("carol@example.net", ["alice@example.test"], message())
+    assert server.count("alice@example.test") == 1
+    assert server.json("store", "verify")["problems"] == []
+
+
+def test_an_older_program_leaves_a_newer_store_alone(martlet):
+    server = martlet()
+    server.send("carol@example.net", ["alice@example.test"], message())
+    server.stop()
+    file = server.data / "store.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        (format,) = database.execute("PRAGMA user_version").fetchone()
+        database.execute(f"PRAGMA user_version = {format + 1}")
+    before = file.read_bytes()
+    done = server.run("serve")
+    assert done.returncode > 0
+    assert f"format {format + 1}" in done.stderr + done.stdout and "newer Martlet" in done.stderr + done.stdout, done
+    done = server.run("mailbox", "list", "alice@example.test")
+    assert done.returncode > 0 and "newer Martlet" in done.stderr, done
+    assert file.read_bytes() == before
+    # With the program that it is of, it is what it was.
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute(f"PRAGMA user_version = {format}")
+    server.start()
+    assert server.count("alice@example.test") == 1
 
 
 def test_a_killed_server_leaves_no_lock_behind(martlet):

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from peers.messages import body_of, message, parse, received
+from peers.processes import eventually
 from peers.sink import Sink
 from peers.wire import Wire
 
@@ -230,6 +231,31 @@ def test_an_alias_delivers_once_to_each(martlet):
     server.command("alias", "add", "sales@example.test", "alice@example.test,bob@example.test")
     server.send("carol@example.net", ["sales@example.test", "alice@example.test"], message())
     assert (server.count("alice@example.test"), server.count("bob@example.test")) == (1, 1)
+
+
+def test_lists_that_are_too_long_together_go_in_two_transactions(martlet):
+    with Sink() as sink:
+        server = martlet(routes=[{"domain": "*", "next-hop": sink.next_hop}])
+        lists = {f"list{n}@example.test": [f"m{member}@l{n}.example.net" for member in range(1000)] for n in range(11)}
+        for address, targets in lists.items():
+            server.command("alias", "add", address, ",".join(targets))
+        left, rounds = list(lists), []
+        with Wire(server.address, server.port) as wire:
+            wire.ehlo()
+            while left and len(rounds) < 5:
+                wire.expect("MAIL FROM:<carol@example.net>", 250)
+                answers = {recipient: wire.say(f"RCPT TO:<{recipient}>") for recipient in left}
+                assert all(code == 250 or (code == 452 and lines[0].startswith("4.5.3")) for code, lines in answers.values()), answers
+                assert wire.data(message())[0] == 250
+                left = [recipient for recipient, (code, _) in answers.items() if code != 250]
+                rounds.append(len(answers) - len(left))
+        assert rounds == [10, 1]
+        everybody = sorted(target for targets in lists.values() for target in targets)
+        eventually(lambda: sum(len(m.recipients) for m in sink.wait()) >= len(everybody), "everybody has it", seconds=60)
+        assert sorted(re.search("<(.*?)>", r)[1] for m in sink.wait() for r in m.recipients) == everybody
+        # A list that is too long by itself is not made.
+        done = server.run("alias", "add", "everybody@example.test", ",".join(lists))
+        assert done.returncode == 1 and "would expand to more than 1000 recipients" in done.stderr, done
 
 
 TRICKS = [

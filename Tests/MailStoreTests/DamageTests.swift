@@ -87,7 +87,7 @@ struct DamageTests {
       _ = try? await store.accept(Make.acceptance(901, queue: ["z@example.org"]), body: Make.body(10), claiming: true)
       _ = try? await store.queue(matching: QueueSelection(), after: nil, limit: 100)
       _ = try? await store.claimDue(now: Timestamp(microseconds: .max), limit: 100, leaseEnd: Timestamp(microseconds: .max))
-      _ = try? await store.act(.hold, on: QueueSelection(domain: "example.org"), now: Timestamp(seconds: 5))
+      _ = try? await store.act(.hold, on: QueueSelection(domain: "example.org"), now: Timestamp(seconds: 5), after: nil)
       _ = try? await store.traces(naming: "a@example.test", limit: 10)
       _ = try? await store.trace(of: Make.id(1))
       _ = try? await store.group.perform { writer, _ in try writer.retain(isShort: true) }

@@ -25,7 +25,8 @@ struct RulesTests {
       entries += receipt.queued?.entries ?? []
     }
     func order(_ action: QueueAction, _ index: Int) async throws -> Int {
-      try await store.act(action, on: QueueSelection(ids: [entries[index].message]), now: Timestamp(seconds: 5)).leased.count
+      try await store.act(action, on: QueueSelection(ids: [entries[index].message]), now: Timestamp(seconds: 5), after: nil).leased
+        .count
     }
     #expect(try await order(.remove, 0) == 1)
     #expect(try await order(.hold, 1) == 1)
@@ -253,7 +254,7 @@ struct RulesTests {
     let receipt = try await store.accept(
       Make.acceptance(1, queue: ["a@x.org", "b@x.org", "c@y.org"], due: 1_000), body: Make.body(9), claiming: false)
     func act(_ action: QueueAction, _ selection: QueueSelection = QueueSelection()) async throws -> Int {
-      try await store.act(action, on: selection, now: Timestamp(seconds: 5)).count
+      try await store.act(action, on: selection, now: Timestamp(seconds: 5), after: nil).count
     }
     #expect(try await act(.release) == 0)
     #expect(try await act(.hold, QueueSelection(domain: "x.org")) == 2)
@@ -277,7 +278,7 @@ struct RulesTests {
     _ = try await store.accept(Make.acceptance(1, queue: ["a@x.org"], due: 90_000), body: Make.body(9), claiming: false)
     let leased = try await store.accept(Make.acceptance(2, queue: ["b@x.org"]), body: Make.body(9), claiming: true)
     let now = home.clock.now()
-    let count = try await store.act(.reroute(nextHop: "smtp://192.0.2.1:25"), on: QueueSelection(), now: now).count
+    let count = try await store.act(.reroute(nextHop: "smtp://192.0.2.1:25"), on: QueueSelection(), now: now, after: nil).count
     #expect(count == 2)
     let entry = try #require(leased.queued?.entries.first)
     let later = now.advanced(by: .seconds(3_600))

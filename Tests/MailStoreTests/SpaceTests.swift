@@ -44,7 +44,7 @@ struct SpaceTests {
         _ = try await store.accept(
           Make.acceptance(UInt64(number), queue: ["a@example.org"]), body: Make.body(20_000), claiming: false)
       }
-      _ = try await store.act(.remove, on: QueueSelection(), now: Timestamp(seconds: 1))
+      _ = try await store.act(.remove, on: QueueSelection(), now: Timestamp(seconds: 1), after: nil)
       await store.close()
       #expect(segments(rig) >= 4)
       store = try await rig.open()
@@ -65,7 +65,7 @@ struct SpaceTests {
       }
       let before = segments(rig)
       let gone = (1...30).filter { $0 % 3 != 0 }.map { Make.id(UInt64($0)) }
-      _ = try await store.act(.remove, on: QueueSelection(ids: gone), now: Timestamp(seconds: 1))
+      _ = try await store.act(.remove, on: QueueSelection(ids: gone), now: Timestamp(seconds: 1), after: nil)
       await rig.executor.sleep(until: rig.executor.clock.monotonic().advanced(by: .seconds(30)))
       #expect(segments(rig) <= before / 2 + 2)
       let left = try await store.queue(matching: QueueSelection(), after: nil, limit: 100)

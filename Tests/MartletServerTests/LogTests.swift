@@ -98,4 +98,10 @@ import Testing
   func times(seconds: Int64, text: String) {
     #expect(LogLine.time(Timestamp(seconds: seconds)) == text)
   }
+
+  @Test("the first and the last moment can be told")
+  func extremeTimes() {
+    #expect(LogLine.time(Timestamp(microseconds: .max)) == "294247-01-10T04:00:54.775Z")
+    #expect(LogLine.time(Timestamp(microseconds: .min)).hasSuffix("-12-21T19:59:05.224Z"))
+  }
 }

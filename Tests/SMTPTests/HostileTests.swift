@@ -205,6 +205,21 @@ import Testing
     #expect(try #require(talk.messages.first).message.recipients.count == 500)
   }
 
+  @Test("a list that is too long beside the others gets 452 4.5.3, is no bad recipient, and its repetition ends in 421")
+  func manyTargets() throws {
+    var talk = Talk()
+    _ = talk.codes("EHLO c", "MAIL FROM:<a@x>", "RCPT TO:<a@x>")
+    #expect(talk.send("RCPT TO:<many@x>\r\n") == "452 4.5.3 Too many recipients\r\n")
+    #expect(talk.conversation.badRecipients == 0 && talk.codes("RCPT TO:<b@x>") == ["250"])
+    var copy = talk
+    for _ in 0..<1_019 { #expect(copy.codes("RCPT TO:<many@x>") == ["452"]) }
+    #expect(copy.codes("RCPT TO:<many@x>") == ["421"])
+    #expect(talk.codes("DATA", ".") == ["354", "250"])
+    #expect(try #require(talk.messages.first).message.recipients.map(\.address.localPart) == ["a", "b"])
+    // To other questions it is no answer.
+    #expect(talk.codes("MAIL FROM:<many@x>") == ["451"])
+  }
+
   @Test("HOSTILE 11: a harvest of addresses is slowed after 5 and cut after 20")
   func harvest() {
     var talk = Talk()

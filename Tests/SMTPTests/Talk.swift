@@ -155,6 +155,7 @@ struct Talk {
   private func verdict(_ address: EmailAddress?) -> SMTPVerdict {
     guard let local = address?.localPart else { return .accept }
     if local.hasPrefix("unknown") { return .refuse(SMTPReply(550, .init(.permanent, 1, 1), "No such user")) }
+    if local.hasPrefix("many") { return .tooMany }
     if local.hasPrefix("later") { return .refuse(SMTPReply(450, .init(.transient, 2, 1), "Later")) }
     if local.hasPrefix("away") { return .refuseAndClose(SMTPReply(550, .init(.permanent, 7, 1), "Away")) }
     if local.hasPrefix("wrong") { return .refuse(SMTPReply(250, .init(.success, 0, 0), "No")) }

@@ -47,6 +47,29 @@ struct ExpansionTests {
     }
   }
 
+  @Test(
+    "a list that would make the message too long gets 452 4.5.3, and all of it in a transaction of its own (RFC 5321, 4.5.3.1.10)")
+  func longLists() throws {
+    let names = (0..<11).map { "list\($0)@example.test" }
+    var aliases: [String: [String]] = [:]
+    for list in 0..<11 { aliases["list\(list)"] = (0..<1_000).map { "m\($0)@l\(list).test" } }
+    try Self.rig(aliases).run { house in
+      #expect(house.listener.limits.targets == StoreLimits().recipients)
+      let peer = ScriptedPeer(
+        lines: ["EHLO c.test", "MAIL FROM:<carol@elsewhere.test>"] + names.map { "RCPT TO:<\($0)>" }
+          // What the others lead to already makes it no longer.
+          + ["RCPT TO:<list3+again@example.test>", "RCPT TO:<bob@example.test>"]
+          + ["DATA", "Subject: lists", "", "text", ".", "MAIL FROM:<carol@elsewhere.test>", "RCPT TO:<\(names[10])>"]
+          + ["DATA", "Subject: lists", "", "text", ".", "QUIT"])
+      await house.talk(peer)
+      #expect(peer.replies.filter { $0.hasPrefix("452 4.5.3") }.count == 2, "\(peer.replies)")
+      #expect(peer.replies.filter { $0.contains("queued as") }.count == 2, "\(peer.replies)")
+      let messages = house.submitted.messages.withLock { $0.map { Set($0.0.entries.map(\.address.wire)) } }
+      #expect(messages.map(\.count) == [10_000, 1_000])
+      #expect(messages.reduce(Set<String>()) { $0.union($1) }.count == 11_000)
+    }
+  }
+
   @Test("a trace is found by the address as it was given, too")
   func tracedByAlias() throws {
     try Self.rig(["half": ["alice@example.test", "bob@example.test"]]).run { house in

@@ -1,6 +1,7 @@
 import MartletSimulation
 import NIOCore
 import Outside
+import Synchronization
 import Testing
 
 @testable import MailStore
@@ -136,6 +137,52 @@ struct BodySegmentTests {
     rig.executor.settle()
     #expect(segments.spooled.load(ordering: .relaxed) == 0)
     #expect(segments.state.withLock { $0.current?.pins.load(ordering: .acquiring) ?? 0 } == 0)
+  }
+
+  /// Puts in bodies of 6,000 octets, ten of which fill a segment.
+  private func fill(_ rig: SegmentRig, _ bodies: Range<Int>) throws {
+    for index in bodies {
+      let location = try rig.segments.append([SegmentRig.bytes(6_000, seed: UInt64(index))])
+      try rig.segments.sync([location])
+      rig.segments.accepted([location])
+      rig.executor.settle()
+    }
+  }
+
+  private func spares(_ rig: SegmentRig) -> Int { rig.segments.state.withLock { $0.spares.count } }
+
+  @Test("no spare is made of what the reserve is to have; there is one again as soon as there is room (HOSTILE 55)")
+  func noSpareWithoutRoom() throws {
+    var limits = SegmentRig.smallLimits
+    limits.spareMargin = 100_000
+    let rig = try SegmentRig(limits: limits)
+    // Room for the bodies and a spare, but not for the margin beside them.
+    rig.disk.setCapacity(65_536 + 100_000 + 32_768)
+    try fill(rig, 0..<10)
+    #expect(rig.disk.image.names.keys.filter { $0.hasSuffix(".seg") } == [BodySegments.path(of: 1)])
+    #expect(spares(rig) == 0)
+    rig.disk.setCapacity(.max)
+    try fill(rig, 10..<18)
+    #expect(spares(rig) == 1)
+  }
+
+  @Test("at a quota, which does not show in what is free, a spare is tried once a segment and not for each body (HOSTILE 55)")
+  func spareAtQuota() throws {
+    final class Tries: Sendable { let count = Atomic<Int>(0) }
+    let rig = try SegmentRig()
+    let tries = Tries()
+    // The spare's zeros are what does not fit.
+    rig.disk.setFaults { request in
+      guard request.kind == .write, request.count >= 65_536 else { return nil }
+      tries.count.add(1, ordering: .relaxed)
+      return .fail(.full)
+    }
+    try fill(rig, 0..<30)
+    #expect(tries.count.load(ordering: .relaxed) == 3)
+    #expect(rig.disk.image.names.keys.count { $0.hasSuffix(".seg") } == 3)
+    rig.disk.setFaults(nil)
+    try fill(rig, 30..<38)
+    #expect(spares(rig) == 1)
   }
 
   @Test("segments are prepared with zeros, taken over in order, and recycled under new numbers")

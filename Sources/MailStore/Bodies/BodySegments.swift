@@ -51,6 +51,8 @@ package final class BodySegments: BodyStorage {
     var pending: [SegmentLocation: SegmentPin] = [:]
     var nextNumber: UInt32 = 1
     var isPreparing = false
+    /// The segment beside which a spare could not be made, for want of room.
+    var refused: UInt32?
     /// Before `start` and after `close`.
     var isClosed = true
     /// Files open for reading, the most recently used last.

@@ -7,6 +7,10 @@ public struct SegmentLimits: Hashable, Sendable {
   /// Segments kept ready, zeroed or recycled: 1.
   public var spareSegments: Int = 1
 
+  /// Octets that must be free beside a spare segment before one is filled with zeros: 256 MiB, as much as the store's reserve. With less
+  /// the next segment grows with its bodies.
+  public var spareMargin: UInt64 = 268_435_456
+
   /// Octets of a body in one record at most: 256 KiB. A read of any octet of it reads and checks all of it.
   public var recordSize: Int = 262_144
 

@@ -1,3 +1,4 @@
+import Bytes
 import Outside
 
 /// Preparing segments beforehand, and using dead ones again.
@@ -64,7 +65,9 @@ extension BodySegments {
 
   /// Called under the lock: prepares the next segment in the background if none is ready.
   func startPreparing(_ state: inout State) {
-    guard !state.isPreparing, state.spares.count < limits.spareSegments else { return }
+    guard !state.isPreparing, state.spares.count < limits.spareSegments,
+      state.refused == nil || state.refused != state.current?.number
+    else { return }
     state.isPreparing = true
     worker.submit { self.prepare() }
   }
@@ -75,10 +78,20 @@ extension BodySegments {
       return
     }
     // A preparation that fails harms nobody: the next segment then grows, and says itself whether the disk is full.
-    guard let number = state.withLock({ try? $0.takeNumber() }),
-      let file = try? disk.open(Self.path(of: number), create: true, exclusive: true)
-    else { return state.withLock { $0.isPreparing = false } }
-    zero(Segment(number: number, file: file), from: 0)
+    guard hasRoomForSpare, let number = state.withLock({ try? $0.takeNumber() }) else {
+      return state.withLock { $0.isPreparing = false }
+    }
+    do {
+      zero(Segment(number: number, file: try disk.open(Self.path(of: number), create: true, exclusive: true)), from: 0)
+    } catch {
+      refuse(error)
+    }
+  }
+
+  /// What is free belongs to mail and to the reserve first.
+  private var hasRoomForSpare: Bool {
+    guard let free = try? disk.freeBytes() else { return false }
+    return free >= limits.segmentSize.addedClamped(limits.spareMargin)
   }
 
   /// Writes zeros a step at a time, so that spools get their turn in between.
@@ -89,7 +102,7 @@ extension BodySegments {
       try segment.file.write([UInt8](repeating: 0, count: Int(clamping: count)), at: offset)
       // Synced as it goes, or the last sync would hold up everybody else's.
       if (offset &+ count) % Self.zeroSyncStep == 0 { try segment.file.sync() }
-    } catch { return abandon(segment) }
+    } catch { return abandon(segment, error) }
     worker.submit { self.zero(segment, from: offset &+ count) }
   }
 
@@ -97,7 +110,7 @@ extension BodySegments {
     do {
       try segment.file.sync()
       try disk.syncFolder(Self.folder)
-    } catch { return abandon(segment) }
+    } catch { return abandon(segment, error) }
     addSpare(segment)
   }
 
@@ -111,10 +124,19 @@ extension BodySegments {
     if !isKept { segment.file.close() }
   }
 
-  private func abandon(_ segment: Segment) {
+  private func abandon(_ segment: Segment, _ error: DiskError) {
     segment.file.close()
     try? disk.remove(Self.path(of: segment.number))
-    state.withLock { $0.isPreparing = false }
+    refuse(error)
+  }
+
+  /// A quota does not show in what is free: whoever is at it would write and remove a spare for each body. Tried again beside the next
+  /// segment.
+  private func refuse(_ error: DiskError) {
+    state.withLock { state in
+      state.isPreparing = false
+      if error.kind == .full { state.refused = state.current?.number }
+    }
   }
 
   /// Makes a dead segment of full size the spare, under a new number; its name is durable before it is used. The others go.

@@ -15,11 +15,12 @@ extension Writer {
     let bodies = try giveUpExpunged(before: isShort ? everything : now.advanced(by: .seconds(-limits.undelete)))
     let log = try forgetExpunged(before: now.advanced(by: .seconds(-limits.expungeLog)))
     let dropped = try clearDropped()
+    let threads = try pruneThreads()
     let trace =
       try forgetTrace(before: now.advanced(by: .seconds(-limits.traceAge)))
       || (traceOctets > limits.traceSize && forgetTrace(before: everything))
     try database.run("INSERT OR REPLACE INTO meta(key, value) VALUES('trace-octets', ?)", .int(traceOctets))
-    return bodies || log || dropped || trace
+    return bodies || log || dropped || threads || trace
   }
 
   /// Expunged messages that can no longer be brought back.

@@ -33,28 +33,74 @@ enum MailboxReading {
       deleted: Int(row.int(8)), size: row.int(9), isSubscribed: row.int(10) != 0, specialUse: row.optionalText(11))
   }
 
+  /// That it is there. Where that can't be read it is taken for granted: its messages stand elsewhere.
   private static func check(_ mailbox: MailboxID, in database: Database) throws {
-    let exists = try database.first("SELECT 1 FROM mailboxes WHERE id = ? AND name IS NOT NULL", [.int(mailbox.rawValue)]) { _ in
-      true
+    let exists: Bool?
+    do {
+      exists = try database.first("SELECT 1 FROM mailboxes WHERE id = ? AND name IS NOT NULL", [.int(mailbox.rawValue)]) { _ in
+        true
+      }
+    } catch let error as SQLiteError where error.isCorrupt {
+      return
     }
     guard exists ?? false else { throw StoreError.notFound("mailbox \(mailbox.rawValue)") }
   }
 
   static func entries(in mailbox: MailboxID, from first: UID, limit: Int, in database: Database) throws -> [MailboxEntry] {
     try check(mailbox, in: database)
-    return try database.all(
-      """
-      SELECT e.uid, e.modseq, e.flags, e.keywords, e.internal_date, e.saved_date, e.size, e.message, m.thread, e.prefix, m.summary
-      FROM entries e JOIN messages m ON m.id = e.message WHERE e.mailbox = ? AND e.uid >= ? ORDER BY e.uid LIMIT ?
-      """, [.int(mailbox.rawValue), .int(Int64(first.rawValue)), .int(Int64(max(limit, 0)))]
-    ) { row in
-      MailboxEntry(
-        mailbox: mailbox, uid: UID(rawValue: UInt32(clamping: row.int(0))), modSeq: ModSeq(rawValue: UInt64(clamping: row.int(1))),
-        flags: Keywords.flags(system: row.int(2), keywords: row.optionalText(3)), internalDate: Timestamp(microseconds: row.int(4)),
-        savedDate: Timestamp(microseconds: row.int(5)), size: max(Int(clamping: row.int(6)), 0), emailID: row.int(7),
-        threadID: row.int(8),
-        body: BodyID(rawValue: row.int(7)), deliveryPrefix: row.blob(9), summary: SummaryRecord.unpacked(row.blob(10)))
+    do {
+      return try database.all(
+        """
+        SELECT e.uid, e.modseq, e.flags, e.keywords, e.internal_date, e.saved_date, e.size, e.message, e.prefix, m.thread, m.summary
+        FROM entries e JOIN messages m ON m.id = e.message WHERE e.mailbox = ? AND e.uid >= ? ORDER BY e.uid LIMIT ?
+        """, [.int(mailbox.rawValue), .int(Int64(first.rawValue)), .int(Int64(max(limit, 0)))]
+      ) { entry($0, in: mailbox, thread: $0.int(9), summary: SummaryRecord.unpacked($0.blob(10))) }
+    } catch let error as SQLiteError where error.isCorrupt {
+      return try entriesPastDamage(in: mailbox, from: first, limit: limit, in: database)
     }
+  }
+
+  /// One message that can't be read must not take those beside it along: it is listed without its summary (reading it tells of the
+  /// damage), and what stands before a place in the mailbox that can't be read is given.
+  private static func entriesPastDamage(
+    in mailbox: MailboxID, from first: UID, limit: Int, in database: Database
+  ) throws -> [MailboxEntry] {
+    var found: [MailboxEntry] = []
+    do {
+      try database.each(
+        """
+        SELECT uid, modseq, flags, keywords, internal_date, saved_date, size, message, prefix FROM entries
+        WHERE mailbox = ? AND uid >= ? ORDER BY uid LIMIT ?
+        """, [.int(mailbox.rawValue), .int(Int64(first.rawValue)), .int(Int64(max(limit, 0)))]
+      ) { row in
+        found.append(entry(row, in: mailbox, thread: 0, summary: MessageSummary()))
+        return true
+      }
+    } catch let error as SQLiteError where error.isCorrupt && !found.isEmpty {
+      // The next call begins behind these, and says it.
+    }
+    return try found.compactMap { entry in
+      var entry = entry
+      do {
+        let row = try database.first("SELECT thread, summary FROM messages WHERE id = ?", [.int(entry.body.rawValue)]) {
+          ($0.int(0), SummaryRecord.unpacked($0.blob(1)))
+        }
+        guard let row else { return nil }
+        (entry.threadID, entry.summary) = row
+      } catch let error as SQLiteError where error.isCorrupt {
+        // Stays without them.
+      }
+      return entry
+    }
+  }
+
+  /// From uid, modseq, flags, keywords, internal_date, saved_date, size, message, prefix.
+  private static func entry(_ row: Row, in mailbox: MailboxID, thread: Int64, summary: MessageSummary) -> MailboxEntry {
+    MailboxEntry(
+      mailbox: mailbox, uid: UID(rawValue: UInt32(clamping: row.int(0))), modSeq: ModSeq(rawValue: UInt64(clamping: row.int(1))),
+      flags: Keywords.flags(system: row.int(2), keywords: row.optionalText(3)), internalDate: Timestamp(microseconds: row.int(4)),
+      savedDate: Timestamp(microseconds: row.int(5)), size: max(Int(clamping: row.int(6)), 0), emailID: row.int(7),
+      threadID: thread, body: BodyID(rawValue: row.int(7)), deliveryPrefix: row.blob(8), summary: summary)
   }
 
   /// UIDs from `first` on as closed ranges, after at most `limit` messages; the next UID to ask from, nil at the end.

@@ -5,25 +5,46 @@ import Outside
 
 /// What a postmaster does to the queue.
 extension Writer {
-  func act(_ action: QueueAction, on selection: QueueSelection, now: Timestamp) throws -> ActedOn {
+  func act(_ action: QueueAction, on filter: SelectionFilter, now: Timestamp, after: QueuePlace?) throws -> ActedOn {
     if case .reroute(let nextHop) = action, nextHop.isEmpty || nextHop.utf8.count > limits.destination {
       throw StoreError.invalid("a next hop has 1 to \(limits.destination) octets")
     }
     var done = ActedOn()
-    var position = QueuePosition()
-    while true {
-      let page = try QueueReading.page(of: selection, after: &position, limit: limits.page, in: database)
-      for message in page {
-        for entry in message.entries where try act(action, on: entry, now: now) {
-          done.count += 1
-          if entry.state == .claimed { done.leased.append(entry.id) }
-        }
-        if action == .remove { try dropMessageIfUnused(Int64(bitPattern: message.id.rawValue)) }
-      }
-      if position.isAtEnd { break }
+    var left = max(limits.actedOn, 1)
+    if let after, let recipient = after.recipient, var message = try QueueReading.message(after.message, filter, in: database) {
+      message.entries.removeAll { $0.id <= recipient }
+      if let stop = try act(action, on: message, now: now, left: &left, &done) { done.next = stop }
     }
+    var position = QueuePosition(after: after?.message)
+    if done.next == nil, left > 0 {
+      let bounds = QueueReading.Bounds(messages: left, recipients: left, scan: limits.actedOn)
+      let page = try QueueReading.page(of: filter, after: &position, bounds, in: database)
+      for message in page where done.next == nil {
+        done.next = try act(action, on: message, now: now, left: &left, &done)
+      }
+    }
+    if done.next == nil, !position.isAtEnd { done.next = position.after.map { QueuePlace(message: $0, recipient: nil) } }
     if done.count > 0 { changes.append(.queue) }
     return done
+  }
+
+  /// Where it stopped, if it had to.
+  private func act(
+    _ action: QueueAction, on message: QueuedMessage, now: Timestamp, left: inout Int, _ done: inout ActedOn
+  ) throws -> QueuePlace? {
+    var stop: QueuePlace?
+    for entry in message.entries {
+      guard left > 0 else {
+        stop = QueuePlace(message: message.id, recipient: QueueRecipientID(rawValue: entry.id.rawValue &- 1))
+        break
+      }
+      left -= 1
+      guard try act(action, on: entry, now: now) else { continue }
+      done.count += 1
+      if entry.state == .claimed { done.leased.append(entry.id) }
+    }
+    if action == .remove { try dropMessageIfUnused(Int64(bitPattern: message.id.rawValue)) }
+    return stop
   }
 
   /// Whether it changed anything for the entry.

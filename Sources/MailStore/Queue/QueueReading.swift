@@ -6,43 +6,70 @@ import Outside
 /// How far a walk through the queue has come.
 struct QueuePosition {
   /// The message last looked at.
-  var after: Int64?
+  var after: QueueID?
   var isAtEnd = false
 }
 
 /// Reading the queue.
 enum QueueReading {
-  /// Messages one call looks at: 5,000.
-  private static let scan = 5_000
+  /// Where a page ends.
+  struct Bounds {
+    /// Messages found: at most.
+    var messages: Int
+    /// Recipients found: with the message that reaches it.
+    var recipients: Int
+    /// Messages looked at: 5,000.
+    var scan = 5_000
+  }
 
-  /// The next messages that match with their matching recipients, by id (which is by received time), at most `limit`; fewer, without
+  /// The next messages that match with their matching recipients, by id (which is by received time), within `bounds`; fewer, without
   /// being at the end, after so many that do not match.
   static func page(
-    of selection: QueueSelection, after position: inout QueuePosition, limit: Int, in database: Database
+    of filter: SelectionFilter, after position: inout QueuePosition, _ bounds: Bounds, in database: Database
   ) throws -> [QueuedMessage] {
-    let filter = SelectionFilter(selection)
-    if let ids = filter.ids {
-      position.isAtEnd = true
-      return try ids.filter { id in position.after.map { Int64(bitPattern: id.rawValue) > $0 } ?? true }
-        .compactMap { try message($0, filter, in: database) }.prefix(limit).map { $0 }
-    }
     var found: [QueuedMessage] = []
-    for _ in 0..<scan where found.count < limit {
-      let next = try database.first(
-        "SELECT message FROM recipients WHERE message > ? ORDER BY message LIMIT 1", [.int(position.after ?? Int64.min)]
-      ) { $0.int(0) }
-      // An id that does not rise is damage (`verify` tells): what follows would come again and again.
-      guard let next, position.after.map({ next > $0 }) ?? true else {
+    var recipients = 0
+    for _ in 0..<max(bounds.scan, 1) where found.count < bounds.messages && recipients < bounds.recipients {
+      guard let next = try next(after: position.after, filter, in: database) else {
         position.isAtEnd = true
         break
       }
       position.after = next
-      if let message = try message(QueueID(rawValue: UInt64(bitPattern: next)), filter, in: database) { found.append(message) }
+      guard let message = try message(next, filter, in: database) else { continue }
+      recipients += message.entries.count
+      found.append(message)
     }
     return found
   }
 
-  private static func message(_ id: QueueID, _ filter: SelectionFilter, in database: Database) throws -> QueuedMessage? {
+  private static func next(after: QueueID?, _ filter: SelectionFilter, in database: Database) throws -> QueueID? {
+    if let ids = filter.ids {
+      guard let after else { return ids.first }
+      let place = index(in: ids, behind: after)
+      return ids.indices.contains(place) ? ids[place] : nil
+    }
+    let next = try database.first(
+      "SELECT message FROM recipients WHERE message > ? ORDER BY message LIMIT 1",
+      [.int(after.map { Int64(bitPattern: $0.rawValue) } ?? Int64.min)]
+    ) { QueueID(rawValue: UInt64(bitPattern: $0.int(0))) }
+    // An id that does not rise is damage (`verify` tells): what follows would come again and again.
+    guard let next, let after, Int64(bitPattern: next.rawValue) <= Int64(bitPattern: after.rawValue) else { return next }
+    return nil
+  }
+
+  /// The first of sorted `ids` behind `after`, by halving: an order may name many.
+  private static func index(in ids: [QueueID], behind after: QueueID) -> Int {
+    var low = ids.startIndex
+    var high = ids.endIndex
+    while low < high {
+      let middle = low + (high - low) / 2
+      if Int64(bitPattern: ids[middle].rawValue) > Int64(bitPattern: after.rawValue) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  /// A message with those of its recipients that match; nil if none does.
+  static func message(_ id: QueueID, _ filter: SelectionFilter, in database: Database) throws -> QueuedMessage? {
     let entries = try database.all(
       """
       SELECT message, id, state, due, attempts, delay_notified, domain, local, destination, reroute, notify, original, last_reply
@@ -80,7 +107,9 @@ struct SelectionFilter {
   private let domain: String?
 
   init(_ selection: QueueSelection) {
-    ids = selection.ids.isEmpty ? nil : Set(selection.ids).sorted()
+    ids =
+      selection.ids.isEmpty
+      ? nil : Set(selection.ids).sorted { Int64(bitPattern: $0.rawValue) < Int64(bitPattern: $1.rawValue) }
     sender = selection.sender?.asciiLowercased
     recipient = selection.recipient?.asciiLowercased
     domain = selection.domain?.asciiLowercased

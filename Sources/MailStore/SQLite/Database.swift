@@ -160,6 +160,8 @@ struct SQLiteError: Error, CustomStringConvertible {
   var isFull: Bool { code & 0xFF == SQLITE_FULL || (code == Self.writeFailed && errno == Self.quotaReached) }
   /// The file does not hold what SQLite wrote.
   var isCorrupt: Bool { code & 0xFF == SQLITE_CORRUPT || code & 0xFF == SQLITE_NOTADB }
+  /// A row that is to be written again holds what no row may hold: somebody else has changed it.
+  var isOfWrongType: Bool { code == SQLITE_CONSTRAINT | (12 << 8) }
   /// A unique key is taken.
   var isConstraint: Bool { code & 0xFF == SQLITE_CONSTRAINT }
 

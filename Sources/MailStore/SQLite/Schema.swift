@@ -8,6 +8,7 @@ import CSQLite
 /// - `entries`: messages in mailboxes. `created` is the modification sequence it came with; both grow with the UID, so only entries changed
 ///   later need an index by `modseq`.
 /// - `closed`: entries that were removed, with the sequence that removed them: the expunge log.
+/// - `threads`: one row an answer in a mailbox, by the hash of its own id; gone after the last answers of its thread.
 /// - `trace`: one row a stage; `seq` 0 is the acceptance itself; an id with a row is never accepted for another message.
 enum Schema {
   /// "MRTL".
@@ -58,7 +59,11 @@ enum Schema {
     CREATE TABLE trace(
       id INTEGER NOT NULL, seq INTEGER NOT NULL, events BLOB NOT NULL, PRIMARY KEY(id, seq)) STRICT, WITHOUT ROWID;
     CREATE TABLE threads(hash INTEGER PRIMARY KEY, thread INTEGER NOT NULL) STRICT;
+    """,
     """
+    ALTER TABLE threads ADD COLUMN message INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX threads_thread ON threads(thread, message);
+    """,
   ]
 
   /// Brings a database to the newest step, each in a transaction of its own; refuses one that is newer or not ours.

@@ -27,6 +27,8 @@ final class Writer: @unchecked Sendable {
   /// Octets of trace, about: counted here, written down now and then, so that a crash makes it a little wrong.
   var traceOctets: Int64
   private var committedTraceOctets: Int64
+  /// How far the rows of threads have been looked through.
+  var threadsLookedAt = Int64.min
   /// Numbers given out; the blocks they come from are in `meta`.
   var numbers: Numbers
 

@@ -91,11 +91,11 @@ extension AdminContext {
 
   /// Says a value as JSON: keys sorted, indented, times in ISO 8601.
   func sayJSON(_ value: some Encodable) async throws(AdminFailure) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(value) else { throw AdminFailure("the answer can't be written as JSON") }
-    try await output.write(Array(data) + [0x0A], to: .output)
+    try await write(try JSONPieces.encoded(value) + [0x0A])
   }
+
+  /// Writes bytes to standard output as they are.
+  func write(_ bytes: [UInt8]) async throws(AdminFailure) { try await output.write(bytes, to: .output) }
 
   /// Asks the store, its refusals put into words.
   func asking<Value>(_ call: () async throws(StoreError) -> Value) async throws(AdminFailure) -> Value {

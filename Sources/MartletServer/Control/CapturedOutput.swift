@@ -3,6 +3,8 @@ public final class CapturedOutput: AdminOutput {
   public private(set) var output: [UInt8] = []
   public private(set) var errors: [UInt8] = []
   public private(set) var files: [FileAction] = []
+  /// How often something was written on standard output.
+  public private(set) var pieces = 0
   public private(set) var reports: [AdminProgress] = []
 
   public init() {}
@@ -14,7 +16,9 @@ public final class CapturedOutput: AdminOutput {
   public var errorText: String { String(decoding: errors, as: UTF8.self) }
 
   public func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure) {
-    if stream == .output { output += bytes } else { errors += bytes }
+    guard stream == .output else { return errors += bytes }
+    output += bytes
+    pieces += 1
   }
 
   public func progress(_ progress: AdminProgress) async throws(AdminFailure) { reports.append(progress) }

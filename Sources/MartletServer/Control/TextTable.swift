@@ -8,18 +8,28 @@ struct TextTable {
 
   private let columns: [(title: String, alignment: Alignment)]
   private var rows: [[String]] = []
+  private var widths: [Int]
+  private var isHeaderTaken = false
 
-  init(_ columns: (title: String, alignment: Alignment)...) { self.columns = columns }
+  init(_ columns: (title: String, alignment: Alignment)...) {
+    self.columns = columns
+    widths = columns.map(\.title.count)
+  }
 
   mutating func add(_ cells: String...) { rows.append(cells.map { String.escaped($0.utf8, limit: 4_096) }) }
 
   var isEmpty: Bool { rows.isEmpty }
 
-  /// The lines, header first, without spaces at their ends.
-  var lines: [String] {
-    let all = [columns.map(\.title)] + rows
-    let widths = columns.indices.map { index in all.map { index < $0.count ? $0[index].count : 0 }.max() ?? 0 }
-    return all.map { row in
+  /// Takes out the lines of the rows so far, header first, without spaces at their ends. What is taken later is as wide or wider, so that
+  /// a table of any length is shown in pieces.
+  mutating func takeLines() -> [String] {
+    let taken = isHeaderTaken ? rows : [columns.map(\.title)] + rows
+    rows = []
+    isHeaderTaken = true
+    for row in taken {
+      for (index, cell) in row.enumerated() where widths.indices.contains(index) { widths[index] = max(widths[index], cell.count) }
+    }
+    return taken.map { row in
       var line = ""
       for (index, column) in columns.enumerated() {
         let cell = index < row.count ? row[index] : ""
@@ -36,7 +46,13 @@ extension AdminContext {
   /// Says a table, or `nothing` if it has no rows.
   func say(_ table: TextTable, orElse nothing: String) async throws(AdminFailure) {
     guard !table.isEmpty else { return try await say(nothing) }
-    for line in table.lines { try await say(line) }
+    var table = table
+    try await sayRows(of: &table)
+  }
+
+  /// Says the rows that the table has so far, in one piece.
+  func sayRows(of table: inout TextTable) async throws(AdminFailure) {
+    try await say(table.takeLines().joined(separator: "\n"))
   }
 
   /// A time for people, in their zone: `2026-11-25 14:03:09`.

@@ -109,7 +109,8 @@ struct LogLine {
   /// `2026-11-25T01:02:03.456Z` (RFC 3339).
   static func time(_ timestamp: Timestamp) -> String {
     let seconds = timestamp.seconds
-    let milliseconds = (timestamp.microseconds - seconds * 1_000_000) / 1_000
+    // Rounded down, the seconds of the earliest moment lie before what microseconds can say; the rest is right all the same.
+    let milliseconds = (timestamp.microseconds &- seconds &* 1_000_000) / 1_000
     let civil = CivilTime(seconds: seconds)
     let fields: [(number: Int64, digits: Int, end: UInt8)] = [
       (civil.year, 4, 0x2D), (civil.month, 2, 0x2D), (civil.day, 2, 0x54), (civil.hour, 2, 0x3A), (civil.minute, 2, 0x3A),

@@ -132,6 +132,7 @@ extension SMTPConversation {
     // Without a proof there is no 250.
     case .accept: refuseAll(.internalError, andClose: false)
     case .refuse(let refusal): refuseAll(refusal.asRefusal, andClose: false)
+    case .tooMany: refuseAll(.tooManyRecipients, andClose: false)
     case .refuseAndClose(let refusal): refuseAll(refusal.asRefusal, andClose: true)
     }
   }

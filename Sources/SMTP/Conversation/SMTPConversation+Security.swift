@@ -48,6 +48,7 @@ extension SMTPConversation {
     case .refuse(let refusal):
       phase = .commands(isWelcome: false)
       return .reply(refusal.asRefusal)
+    case .tooMany: return greet(.refuse(.internalError))
     case .refuseAndClose(let refusal): return close(refusal.asRefusal)
     }
   }

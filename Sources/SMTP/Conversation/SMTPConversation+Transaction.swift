@@ -63,6 +63,7 @@ extension SMTPConversation {
     case .refuse(let refusal):
       senderWasRefused = true
       return reply(refusal.asRefusal)
+    case .tooMany: return judged(sender, .refuse(.internalError))
     case .refuseAndClose(let refusal): return close(refusal.asRefusal)
     }
   }
@@ -109,6 +110,9 @@ extension SMTPConversation {
       let limit = service.limits.badRecipients
       guard limit <= 0 || badRecipients <= limit else { return close(.tooManyBadRecipients) }
       return reply(refusal)
+    case .tooMany:
+      phase = .commands(isWelcome: true)
+      return overshoot()
     case .refuseAndClose(let refusal):
       badRecipients += 1
       return close(refusal.asRefusal)

@@ -57,6 +57,9 @@ public enum SMTPVerdict: Hashable, Sendable {
   case accept
   /// No. A reply that is not 4xx or 5xx becomes `451 4.3.0`.
   case refuse(SMTPReply)
+  /// Not in this transaction, which has recipients enough: `452 4.5.3`, so that the client sends it the message again
+  /// (RFC 5321, 4.5.3.1.10).
+  case tooMany
   /// No, and the connection ends.
   case refuseAndClose(SMTPReply)
 }

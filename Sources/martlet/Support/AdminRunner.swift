@@ -24,12 +24,14 @@ enum AdminRunner {
   private static func perform(_ subcommand: some AdminSubcommand) async throws(AdminFailure) -> UInt8 {
     let configuration = try ConfigurationFile(path: subcommand.configuration.path).configuration
     let command = try subcommand.command()
+    if geteuid() == 0, getpwnam(configuration.process.user) == nil {
+      throw AdminFailure(
+        "there is no user \(configuration.process.user) on this machine ([process] user): make it, or name another", exitCode: 78)
+    }
     let files = try subcommand.files()
     try files?.checkEmpty()
     let input = try subcommand.input()
     let output = ConsoleOutput(files: files)
-    // A reader that goes away (`| head`) is told by write, not by a signal.
-    signal(SIGPIPE, SIG_IGN)
     // What is made in the data folder is for its owner alone.
     umask(0o077)
     let deadline = SystemClock().monotonic().advanced(by: patience)

@@ -391,7 +391,7 @@ struct RandomOperations {
     guard !free.isEmpty else { return [] }
     let id = free[pick(free.count)]
     let action: QueueAction = [.hold, .release, .retry, .remove, .reroute(nextHop: "smtp://127.0.0.1:9")][pick(5)]
-    let count = try await store.act(action, on: QueueSelection(ids: [id]), now: Timestamp(seconds: now)).count
+    let count = try await store.act(action, on: QueueSelection(ids: [id]), now: Timestamp(seconds: now), after: nil).count
     let recipients = model.queue[id] ?? []
     let due = now * 1_000_000
     var touched = 0

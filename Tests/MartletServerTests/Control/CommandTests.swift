@@ -206,6 +206,38 @@ struct CommandTests {
     }
   }
 
+  @Test("a long queue is told in pieces that make one array or one table, and acted on in parts")
+  func longQueue() async throws {
+    try await withStage { stage in
+      try await stage.populate()
+      let count = ListQueue.page * 2 + 300
+      for number in 1...count {
+        let name = number == count ? "somebody-with-a-long-name" : "x\(number)"
+        try await stage.accept("Subject: out\r\n\r\n", id: UInt64(number), delivers: false, queued: [name])
+      }
+      let listed = try await stage.run(ListQueue(words: QueueWords(), isJSON: true))
+      #expect(listed.pieces == 4)
+      let rows = try json(listed)
+      #expect(rows.compactMap { $0["id"] as? String } == (1...count).map { QueueID(rawValue: UInt64($0)).description })
+      // As it is written in one piece.
+      let whole =
+        try await stage.store.queue(matching: QueueSelection(), after: nil, limit: count)
+        + stage.store.queue(matching: QueueSelection(), after: QueueID(rawValue: 1_000), limit: count)
+      #expect(listed.output == (try JSONPieces.encoded(whole.map(QueueRow.init))) + [0x0A])
+      let table = try await stage.run(ListQueue(words: QueueWords(), isJSON: false))
+      let lines = table.text.split(separator: "\n")
+      #expect(lines.count == count + 1 && table.pieces == 3)
+      #expect(lines.count { $0.hasPrefix("ID") } == 1)
+      #expect(lines.last?.contains("somebody-with-a-long-name@example.org  waiting") == true)
+      let none = try await stage.run(ListQueue(words: QueueWords(recipient: "nobody@example.org"), isJSON: true))
+      #expect(none.output == (try JSONPieces.encoded([QueueRow]())) + [0x0A])
+      let held = try await stage.run(ActOnQueue(deed: .hold, words: QueueWords(), meansAll: true))
+      #expect(held.text == "\(count) recipients held\n")
+      let removed = try await stage.run(ActOnQueue(deed: .remove, words: QueueWords(), meansAll: true))
+      #expect(removed.text == "\(count) recipients removed\n")
+    }
+  }
+
   @Test("verify and compact tell what they did")
   func care() async throws {
     try await withStage { stage in

@@ -48,14 +48,19 @@ struct ShownTests {
     var table = TextTable(("NAME", .left), ("SIZE", .right), ("NOTE", .left))
     table.add("a", "1", "")
     table.add("long name", "12345", "x\u{1B}[2J")
-    #expect(table.lines == ["NAME        SIZE  NOTE", "a              1", "long name  12345  x\\x1b[2J"])
+    #expect(table.takeLines() == ["NAME        SIZE  NOTE", "a              1", "long name  12345  x\\x1b[2J"])
+    // Further pieces have no header, and are as wide or wider.
+    table.add("b", "2", "y")
+    #expect(table.takeLines() == ["b              2  y"])
+    table.add("a longer name", "3", "z")
+    #expect(table.takeLines() == ["a longer name      3  z"])
   }
 
   @Test(
     "times in ISO 8601",
     arguments: [
       (0, "1970-01-01T00:00:00Z"), (1_764_032_589, "2025-11-25T01:03:09Z"), (-1, "1969-12-31T23:59:59Z"),
-      (4_102_444_800, "2100-01-01T00:00:00Z"),
+      (4_102_444_800, "2100-01-01T00:00:00Z"), (.max, "294247-01-10T04:00:54Z"), (.min, "-290308-12-21T19:59:05Z"),
     ] as [(Int64, String)])
   func iso(seconds: Int64, text: String) { #expect(Timestamp(seconds: seconds).iso8601 == text) }
 }

@@ -47,6 +47,7 @@ struct CrashCheck {
       do {
         try await compare(store, at: position)
         if goesOn { try await goOn(store, world, at: position) }
+        try await claimAll(store)
       } catch {
         await store.close()
         throw error
@@ -103,6 +104,33 @@ struct CrashCheck {
       let bytes = try await store.read(body, range: 0..<expected.count + 1)
       guard bytes.readableBytesView.elementsEqual(expected) else { throw CrashFailure("body \(body.rawValue) has other bytes") }
     }
+  }
+
+  /// A lease is never a loss: after a cut nothing is leased, and every recipient that is neither held nor done can be claimed, once.
+  private func claimAll(_ store: SQLiteStore) async throws {
+    var waiting: Set<QueueRecipientID> = []
+    var after: QueueID?
+    while true {
+      let page = try await store.queue(matching: QueueSelection(), after: after, limit: 1_000)
+      guard let last = page.last else { break }
+      after = last.id
+      for entry in page.flatMap(\.entries) {
+        guard entry.state != .claimed else { throw CrashFailure("recipient \(entry.id.rawValue) is leased by nobody") }
+        if entry.state == .waiting { waiting.insert(entry.id) }
+      }
+    }
+    var claimed: [QueueRecipientID] = []
+    while true {
+      // Whatever a clock that jumped made of the times, it is due.
+      let page = try await store.claimDue(
+        now: Timestamp(microseconds: .max - 1), limit: 7, leaseEnd: Timestamp(microseconds: .max))
+      if page.isEmpty { break }
+      claimed += page.flatMap(\.entries).map(\.id)
+    }
+    guard claimed.count == waiting.count, Set(claimed) == waiting else {
+      throw CrashFailure("\(claimed.count) recipients can be claimed of \(waiting.count) that wait")
+    }
+    run.recorder.countClaims(claimed.count)
   }
 
   /// Appends everywhere: UIDs and modification sequences are above all that were told before the cut.

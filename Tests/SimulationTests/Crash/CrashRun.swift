@@ -33,9 +33,19 @@ final class CrashRecorder: Sendable {
     var steps: [[CrashStep]]
     var contents: [BodyID: [UInt8]] = [:]
     var refusals = 0
+    var claims = 0
+  }
+
+  /// Recipients that somebody has a lease on, or had: what a postmaster does to them takes effect when the lease ends, by a crash as well, so
+  /// nobody acts on them, nor while it is open what is being leased.
+  struct Leases {
+    var leased: Set<QueueRecipientID> = []
+    var claiming = 0
+    var acting = 0
   }
 
   let toleratesFailures: Bool
+  let leases = Mutex(Leases())
   private let state: Mutex<State>
 
   init(sessions: Int, toleratesFailures: Bool) {
@@ -47,6 +57,9 @@ final class CrashRecorder: Sendable {
   func holds(_ body: BodyID, _ bytes: [UInt8]) { state.withLock { $0.contents[body] = bytes } }
   func bytes(of body: BodyID) -> [UInt8]? { state.withLock { $0.contents[body] } }
   func countRefusal() { state.withLock { $0.refusals += 1 } }
+  func countClaims(_ count: Int) { state.withLock { $0.claims += count } }
+  /// Recipients that could be claimed again after cuts.
+  var claims: Int { state.withLock { $0.claims } }
   var refusals: Int { state.withLock { $0.refusals } }
   var steps: [[CrashStep]] { state.withLock { $0.steps } }
 }

@@ -25,8 +25,6 @@ struct CrashSession {
   var sharedUIDs: [UID: BodyID] = [:]
   var floating: Set<QueueRecipientID> = []
   var floatingMessages: Set<QueueID> = []
-  /// Recipients it has a lease on: what a postmaster does to them takes effect when the lease ends, by a crash as well.
-  var leased: Set<QueueRecipientID> = []
   var serial: UInt64 = 0
 
   /// What an operation was told, before the new state is read.
@@ -136,7 +134,8 @@ struct CrashSession {
       return try await accept(
         size: 3_000 + random.next(below: 12_000), isLocal: random.chance(in: 2), isShared: true, recipients: 1)
     case 50..<58: return try await accept(size: 200, isLocal: false, isShared: false, recipients: 1 + random.next(below: 3))
-    case 58..<68: return try await recordOutcome()
+    case 58..<66: return try await recordOutcome()
+    case 66, 67: return try await claim()
     case 68..<73: return try await append()
     case 73..<82: return try await setFlags()
     case 82..<89: return try await transfer()
@@ -199,7 +198,7 @@ struct CrashSession {
     if isShared { told.sharedUID = receipt.deliveries.last?.uid }
     if let queued = receipt.queued {
       told.queued = (queued, stored)
-      leased.formUnion(queued.entries.filter { $0.state == .claimed }.map(\.id))
+      recorder.leases.withLock { $0.leased.formUnion(queued.entries.filter { $0.state == .claimed }.map(\.id)) }
     }
     return told
   }
@@ -222,8 +221,23 @@ struct CrashSession {
       floatingMessages.insert(message.id)
     }
     try await store.record([record], isLazy ? .lazily : .durably)
-    leased.remove(entry.id)
     return Told(name: "record", isLazy: isLazy)
+  }
+
+  /// What is due, of any session, is leased, for longer or shorter: whose it is sees nothing of it.
+  private func claim() async throws(StoreError) -> Told {
+    let mayClaim = recorder.leases.withLock { leases in
+      guard leases.acting == 0 else { return false }
+      leases.claiming += 1
+      return true
+    }
+    guard mayClaim else { return Told(name: "nothing") }
+    defer { recorder.leases.withLock { $0.claiming -= 1 } }
+    let now = world.executor.clock.now()
+    let claimed = try await store.claimDue(
+      now: now, limit: 1 + Int(random.next(below: 5)), leaseEnd: now.advanced(by: .seconds(random.chance(in: 2) ? 30 : 3_600)))
+    recorder.leases.withLock { $0.leased.formUnion(claimed.flatMap(\.entries).map(\.id)) }
+    return Told(name: "claim")
   }
 
   private mutating func append() async throws(StoreError) -> Told {
@@ -310,10 +324,16 @@ struct CrashSession {
   }
 
   private func act() async throws(StoreError) -> Told {
-    let free = state.queue.filter { leased.isDisjoint(with: $0.entries.map(\.id)) }
+    let queue = state.queue
+    let free = recorder.leases.withLock { leases -> [QueuedMessage] in
+      let free = leases.claiming == 0 ? queue.filter { leases.leased.isDisjoint(with: $0.entries.map(\.id)) } : []
+      leases.acting += 1
+      return free
+    }
+    defer { recorder.leases.withLock { $0.acting -= 1 } }
     guard let message = random.pick(free) else { return Told(name: "nothing") }
     _ = try await store.act(
-      random.chance(in: 2) ? .hold : .remove, on: QueueSelection(ids: [message.id]), now: world.executor.clock.now())
+      random.chance(in: 2) ? .hold : .remove, on: QueueSelection(ids: [message.id]), now: world.executor.clock.now(), after: nil)
     return Told(name: "act")
   }
 }

@@ -10,6 +10,7 @@ struct CutCounts {
   var cuts = 0
   var operations = 0
   var acknowledged = 0
+  var claimed = 0
 }
 
 enum PowerCuts {
@@ -28,6 +29,7 @@ enum PowerCuts {
     counts.acknowledged += check.acknowledged(at: .max)
     var sweep = PowerCutSweep(base: run.base, operations: run.operations, seed: run.seed)
     var settled = -1
+    defer { counts.claimed += run.recorder.claims }
     let end = limit > Int.max - counts.cuts ? Int.max : counts.cuts + limit
     while !sweep.isAtEnd, counts.cuts < end {
       sweep.advance()
@@ -81,9 +83,10 @@ struct PowerCutTests {
       seed += 1
     }
     let seconds = (clock.now - began).components
+    #expect(counts.claimed > counts.cuts / 10)
     let rate = Double(counts.cuts) / (Double(seconds.seconds) + Double(seconds.attoseconds) / 1e18)
     print(
-      "figures: power cuts: \(counts.cuts) cuts in \(counts.runs) runs from seed \(first) (\(counts.operations) disk operations, \(counts.acknowledged) acknowledgements), 0 lost, \(Int(rate)) cuts/s"
+      "figures: power cuts: \(counts.cuts) cuts in \(counts.runs) runs from seed \(first) (\(counts.operations) disk operations, \(counts.acknowledged) acknowledgements), \(counts.claimed) leases taken again, 0 lost, \(Int(rate)) cuts/s"
     )
   }
 

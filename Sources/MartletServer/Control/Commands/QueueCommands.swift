@@ -49,7 +49,7 @@ struct QueueRow: Encodable {
   var size: Int
   var recipients: [Recipient]
 
-  init(_ message: QueuedMessage) {
+  init(_ message: QueuedMessage, clock: any Clock) {
     id = message.id.description
     sender = message.envelope.reversePath?.wire ?? ""
     received = message.received.iso8601
@@ -57,7 +57,7 @@ struct QueueRow: Encodable {
     recipients = message.entries.map { entry in
       Recipient(
         address: entry.address.wire, state: Self.state(entry.state), attempts: entry.attempts,
-        nextAttempt: entry.nextAttempt.iso8601,
+        nextAttempt: clock.wall(of: entry.nextAttempt).iso8601,
         lastReply: entry.lastReply)
     }
   }
@@ -88,37 +88,40 @@ public struct ListQueue: AdminCommand {
   public func run(_ context: AdminContext) async throws(AdminFailure) {
     let selection = try words.selection()
     var after: QueueID?
-    var messages: [QueuedMessage] = []
-    while true {
-      let start = after
-      let found = try await context.asking { () async throws(StoreError) in
-        try await context.store.queue(matching: selection, after: start, limit: Self.page)
-      }
-      messages += found
-      guard let last = found.last, found.count == Self.page else { break }
-      after = last.id
-    }
-    if isJSON { return try await context.sayJSON(messages.map(QueueRow.init)) }
-    try await say(messages, context)
-  }
-
-  private func say(_ messages: [QueuedMessage], _ context: AdminContext) async throws(AdminFailure) {
     var table = TextTable(
       ("ID", .left), ("RECEIVED", .left), ("SIZE", .right), ("SENDER", .left), ("RECIPIENT", .left), ("STATE", .left),
       ("TRIES", .right),
       ("NEXT", .left), ("LAST REPLY", .left))
-    for message in messages {
-      for (position, entry) in message.entries.enumerated() {
-        let next = entry.state == .waiting ? context.relative(entry.nextAttempt) : ""
-        let isFirst = position == 0
-        table.add(
-          isFirst ? message.id.description : "", isFirst ? context.readable(message.received) : "",
-          isFirst ? ByteCount(octets: Int64(message.size)).description : "",
-          isFirst ? "<\(message.envelope.reversePath?.wire ?? "")>" : "", entry.address.wire, QueueRow.state(entry.state),
-          "\(entry.attempts)", next, entry.lastReply)
+    var array = JSONPieces()
+    // A queue may be longer than memory: page by page, each after the one before has left.
+    while true {
+      let start = after
+      let page = try await context.asking { () async throws(StoreError) in
+        try await context.store.queue(matching: selection, after: start, limit: Self.page)
+      }
+      guard let last = page.last else { break }
+      after = last.id
+      if isJSON {
+        try await context.write(array.adding(page.map { QueueRow($0, clock: context.clock) }))
+      } else {
+        for message in page { add(message, to: &table, context) }
+        try await context.sayRows(of: &table)
       }
     }
-    try await context.say(table, orElse: "the queue is empty")
+    if isJSON { return try await context.write(array.ending()) }
+    if after == nil { try await context.say("the queue is empty") }
+  }
+
+  private func add(_ message: QueuedMessage, to table: inout TextTable, _ context: AdminContext) {
+    for (position, entry) in message.entries.enumerated() {
+      let next = entry.state == .waiting ? context.relative(context.clock.wall(of: entry.nextAttempt)) : ""
+      let isFirst = position == 0
+      table.add(
+        isFirst ? message.id.description : "", isFirst ? context.readable(message.received) : "",
+        isFirst ? ByteCount(octets: Int64(message.size)).description : "",
+        isFirst ? "<\(message.envelope.reversePath?.wire ?? "")>" : "", entry.address.wire, QueueRow.state(entry.state),
+        "\(entry.attempts)", next, entry.lastReply)
+    }
   }
 }
 
@@ -151,7 +154,7 @@ public struct ShowQueued: AdminCommand {
         "  state   \(QueueRow.state(entry.state)), \(entry.attempts) attempts, destination \(NextHopText.redacted(entry.destination))"
       )
       if entry.state == .waiting {
-        try await context.say("  next    \(context.readable(entry.nextAttempt)), \(context.relative(entry.nextAttempt))")
+        try await context.say("  next    \(context.readable(context.clock.wall(of: entry.nextAttempt))), \(context.relative(context.clock.wall(of: entry.nextAttempt)))")
       }
       if !entry.lastReply.isEmpty { try await context.say("  last    \(String.escaped(entry.lastReply.utf8, limit: 2_000))") }
     }
@@ -195,20 +198,42 @@ public struct ActOnQueue: AdminCommand {
     }
     let selection = try words.selection()
     let (action, done) = try action()
-    let acted = try await context.asking { () async throws(StoreError) in
-      try await context.store.act(action, on: selection, now: context.clock.schedule())
-    }
-    if acted.count == 0, !words.ids.isEmpty { throw AdminFailure("nothing in the queue matches") }
-    var busy = 0
-    if deed.countsOnlyAtRest, let live = context.live {
-      // What only waits for its turn is taken out before it has it.
-      busy = max(acted.leased.count - (await live.withdraw(acted.leased)), 0)
-    }
+    let (acted, busy, failure) = await act(action, on: selection, context)
     context.live?.wakeQueue()
-    let count = acted.count - busy
-    try await context.say("\(count) \(count == 1 ? "recipient" : "recipients") \(done)")
+    let count = acted - busy
+    let words = "\(count) \(count == 1 ? "recipient" : "recipients") \(done)"
+    if var failure {
+      if acted > 0 { failure.message += "; \(words) before that, the same command does the rest" }
+      throw failure
+    }
+    if acted == 0, !self.words.ids.isEmpty { throw AdminFailure("nothing in the queue matches") }
+    try await context.say(words)
     guard busy > 0 else { return }
     try await context.say("\(busy) \(busy == 1 ? "is" : "are") just being delivered, and will be \(done) if that fails")
+  }
+
+  /// Does it in as many transactions as it takes: how many it changed something for, and how many of them are just being delivered. What
+  /// comes in meanwhile is not meant.
+  private func act(
+    _ action: QueueAction, on selection: QueueSelection, _ context: AdminContext
+  ) async -> (acted: Int, busy: Int, failure: AdminFailure?) {
+    let last = context.store.makeQueueID()
+    let now = context.clock.schedule()
+    var (count, busy) = (0, 0)
+    var place: QueuePlace?
+    repeat {
+      do throws(StoreError) {
+        let acted = try await context.store.act(action, on: selection, now: now, after: place)
+        count += acted.count
+        place = acted.next
+        guard deed.countsOnlyAtRest, let live = context.live, !acted.leased.isEmpty else { continue }
+        // What only waits for its turn is taken out before it has it.
+        busy += max(acted.leased.count - (await live.withdraw(acted.leased)), 0)
+      } catch {
+        return (count, busy, AdminFailure(error))
+      }
+    } while place.map { $0.message < last } ?? false
+    return (count, busy, nil)
   }
 
   private func action() throws(AdminFailure) -> (QueueAction, String) {

@@ -89,7 +89,7 @@ enum TraceText {
   static func lines(_ event: TraceEvent, _ context: AdminContext) -> [String] {
     let name = "\(event.kind)"
     let space = String(repeating: " ", count: max(1, 12 - name.count))
-    let facts = event.detail.map { "\($0.key)=\(quoted($0.value))" }
+    let facts = event.detail.map { "\($0.key)=\(quoted(readable($0, context)))" }
     var line = "  \(context.readable(event.time))  \(name)\(space)"
     if let recipient = event.recipient { line += "<\(String.escaped(recipient.utf8))>  " }
     // Facts that fit stand on the line, the rest below it.
@@ -103,6 +103,12 @@ enum TraceText {
     }
     lines.append(trimmed(line))
     return lines
+  }
+
+  /// A moment as a date, everything else as it is.
+  private static func readable(_ detail: TraceEvent.Detail, _ context: AdminContext) -> String {
+    guard detail.key == "next", let seconds = Int64(detail.value) else { return detail.value }
+    return context.readable(Timestamp(seconds: seconds))
   }
 
   private static func trimmed(_ text: String) -> String {
