@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -18,6 +19,38 @@ from peers.messages import Notification, message
 from peers.processes import Program, accepts, eventually, free_port
 from peers.sink import Sink
 from peers.wire import Wire
+
+
+def test_the_reader_of_its_messages_may_go_away(martlet):
+    """HOSTILE 65: the journal is restarted, and then the serving process crashes: it is started again, and mail goes on."""
+    server = martlet(start=False)
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [binary(), "serve", "--config", str(server.file)], stdout=writer, stderr=writer, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+    os.close(writer)
+    try:
+        eventually(accepts(server.address, server.port), "a server")
+        os.close(reader)
+        server.send("carol@example.net", ["alice@example.test"], message())
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        eventually(lambda: not Path(f"/proc/{child}").exists(), "the end of the serving process")
+        eventually(accepts(server.address, server.port), "a server again")
+        server.send("carol@example.net", ["alice@example.test"], message())
+        assert server.count("alice@example.test") == 2 and process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_command_whose_stream_is_closed_ends_by_itself(martlet, closed):
+    server = martlet(populate=False, start=False)
+    for words in (["mailbox", "list", "nobody@example.test"], ["check"], ["queue", "list"], ["serve", "--config", "/nonexistent"]):
+        words = words if "--config" in words else words + ["--config", str(server.file)]
+        redirection = {"stdout": ">&-", "stderr": "2>&-"}[closed]
+        done = subprocess.run(["sh", "-c", f'exec "$0" "$@" {redirection}', str(binary()), *words], capture_output=True, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+        assert 0 <= done.returncode < 128, (words, done)
 
 
 def test_the_configuration_of_the_documentation_is_understood(martlet, certificate):

@@ -223,7 +223,7 @@ struct CommandTests {
       let whole =
         try await stage.store.queue(matching: QueueSelection(), after: nil, limit: count)
         + stage.store.queue(matching: QueueSelection(), after: QueueID(rawValue: 1_000), limit: count)
-      #expect(listed.output == (try JSONPieces.encoded(whole.map(QueueRow.init))) + [0x0A])
+      #expect(listed.output == (try JSONPieces.encoded(whole.map { QueueRow($0, clock: SystemClock()) })) + [0x0A])
       let table = try await stage.run(ListQueue(words: QueueWords(), isJSON: false))
       let lines = table.text.split(separator: "\n")
       #expect(lines.count == count + 1 && table.pieces == 3)

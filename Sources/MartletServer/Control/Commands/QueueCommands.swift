@@ -2,6 +2,7 @@ import Configuration
 import InternetMessage
 import MailModel
 import MailStore
+import Outside
 import Routing
 
 /// Which recipients a queue command means, in words.
@@ -143,7 +144,7 @@ public struct ShowQueued: AdminCommand {
     guard let message = found.first else {
       throw AdminFailure("\(id) is not in the queue; \"martlet trace \(id)\" tells where it went")
     }
-    if isJSON { return try await context.sayJSON(QueueRow(message)) }
+    if isJSON { return try await context.sayJSON(QueueRow(message, clock: context.clock)) }
     try await context.say("id        \(message.id)")
     try await context.say("sender    <\(message.envelope.reversePath?.wire ?? "")>")
     try await context.say("received  \(context.readable(message.received)), \(context.relative(message.received))")

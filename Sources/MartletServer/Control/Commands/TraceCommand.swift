@@ -1,6 +1,7 @@
 import Bytes
 import MailModel
 import MailStore
+import Outside
 
 /// `martlet trace`
 public struct ShowTrace: AdminCommand {
