@@ -71,11 +71,6 @@ struct SectionReader {
       problem(key, "expected text in quotes, not \(Self.kind(value))")
       return nil
     }
-    // The system would take what stands before it for the whole.
-    guard !text.utf8.contains(0) else {
-      problem(key, "expected text without a NUL character")
-      return nil
-    }
     return text
   }
 

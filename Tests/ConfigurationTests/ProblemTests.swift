@@ -48,7 +48,6 @@ struct ProblemTests {
   @Test(
     "each bad value is told with its line",
     arguments: [
-      ("data = \"/srv/x\\u0000y\"", "2: data: expected text without a NUL character"),
       ("data = 5", "2: data: expected text in quotes, not a whole number"),
       (
         "[queue]\nfirst-retry = \"5 minutes\"",
