@@ -12,9 +12,7 @@ extension Scheduler {
     guard size <= settings.limits.convertedMessage else { return nil }
     let whole = try await wholeMessage(job, size: size)
     guard let recoder = services.recoder, size > Self.quicklyConverted else { return Self.converted(whole) }
-    return await withUnsafeContinuation { continuation in
-      recoder.submit { continuation.resume(returning: Self.converted(whole)) }
-    }
+    return await recoder.run { Self.converted(whole) }
   }
 
   /// Octets that are re-encoded where they are, in less time than going elsewhere and back is worth. 64 KiB.

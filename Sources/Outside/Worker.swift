@@ -10,6 +10,13 @@ public protocol SerialWorker: Sendable {
   func submit(after delay: Duration, _ job: @escaping @Sendable () -> Void)
 }
 
+extension SerialWorker {
+  /// What `job` gives, once it had its turn; whoever waits is back on its own executor.
+  public func run<Value: Sendable>(_ job: @escaping @Sendable () -> Value) async -> Value {
+    await withUnsafeContinuation { continuation in submit { continuation.resume(returning: job()) } }
+  }
+}
+
 /// Makes workers: a part that needs a thread asks for one by name.
 public protocol WorkerProvider: Sendable {
   /// A serial worker of its own. `name` (at most 15 ASCII characters) is what `top -H` shows.

@@ -135,6 +135,7 @@ def test_unchecked_concurrency_is_proved_beside_it():
 
 # Whoever makes a continuation must resume it exactly once: so these files alone may.
 CONTINUATIONS = {
+    "Outside/Worker.swift": "the wait for a worker",
     "Outside/Connection.swift": "the one wait of a session",
     "MailStore/Waiting.swift": "the wait for a commit, a reader, a worker",
     "MailStore/Bodies/SegmentSpool.swift": "the wait for the disk",
