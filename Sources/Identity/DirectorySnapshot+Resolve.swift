@@ -60,7 +60,9 @@ extension DirectorySnapshot {
     // RFC 5321, 4.5.1: every domain that takes mail has a postmaster (RFC 2142, 5 repeats it).
     if base == "postmaster@\(domain)", let meaning = postmasterMeaning(key: base) { return meaning }
     // One that leads to a name nobody has here leads nowhere, not in circles.
-    if let catchAll = entry.catchAll, catchAll.lookupKey != full { return .targets([catchAll], key: full, explanation: "catch-all") }
+    if let catchAll = entry.catchAll, catchAll.lookupKey != full {
+      return .targets([catchAll], key: full, explanation: "catch-all")
+    }
     return .nobody
   }
 

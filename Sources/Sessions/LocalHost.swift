@@ -125,7 +125,8 @@ extension LocalHost {
       }
       let observed = observer.finish()
       var acceptance = Acceptance(
-        id: message.id, received: now, due: due, envelope: message.envelope, prefix: [], summary: observed.summary, census: observed.census,
+        id: message.id, received: now, due: due, envelope: message.envelope, prefix: [], summary: observed.summary,
+        census: observed.census,
         deliveries: expansion.local.map {
           LocalDelivery(account: $0.account, recipient: $0.address, notification: entry.notification)
         },

@@ -52,7 +52,8 @@ import Testing
       "smtp://2001:db8::1",
       "smtp://[example.net]", "smtp://a b", "smtp://a_b!", "lmtp+unix://relative", "lmtp+unix:///", "smtp://h?verify",
       "smtp://h?tls=maybe",
-      "smtps://h?tls=none", "smtp://[192.0.2.1]?mx", "smtp://:p@h", "smtp://%zz@h", "smtp://a%0d%0ab@h", "smtp://h..x", "lmtp://8.8.1.80.", "smtp://10.0.0.256",
+      "smtps://h?tls=none", "smtp://[192.0.2.1]?mx", "smtp://:p@h", "smtp://%zz@h", "smtp://a%0d%0ab@h", "smtp://h..x",
+      "lmtp://8.8.1.80.", "smtp://10.0.0.256",
       "lmtp+unix:///" + String(repeating: "x", count: 107), "smtp://" + String(repeating: "a.", count: 130) + "b",
     ])
   func refused(_ text: String) {

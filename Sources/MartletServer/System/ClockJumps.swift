@@ -11,7 +11,8 @@ extension SteadyClock.Event {
         metadata: ["by": "\(step.components.seconds)s"])
     case .returned: log.notice("the system's clock is back on its course")
     case .believed(let step):
-      log.error("the system's clock is believed from now on, a day after it jumped", metadata: ["by": "\(step.components.seconds)s"])
+      log.error(
+        "the system's clock is believed from now on, a day after it jumped", metadata: ["by": "\(step.components.seconds)s"])
     }
   }
 }

@@ -155,7 +155,9 @@ public struct ShowQueued: AdminCommand {
         "  state   \(QueueRow.state(entry.state)), \(entry.attempts) attempts, destination \(NextHopText.redacted(entry.destination))"
       )
       if entry.state == .waiting {
-        try await context.say("  next    \(context.readable(context.clock.wall(of: entry.nextAttempt))), \(context.relative(context.clock.wall(of: entry.nextAttempt)))")
+        try await context.say(
+          "  next    \(context.readable(context.clock.wall(of: entry.nextAttempt))), \(context.relative(context.clock.wall(of: entry.nextAttempt)))"
+        )
       }
       if !entry.lastReply.isEmpty { try await context.say("  last    \(String.escaped(entry.lastReply.utf8, limit: 2_000))") }
     }

@@ -31,7 +31,8 @@ public struct ShowStatus: AdminCommand {
     let status = Status(
       version: MartletVersion.text, hostname: context.configuration.hostname, data: context.configuration.data,
       running: context.live != nil,
-      clockJump: context.clock.now().since(context.clock.schedule()).components.seconds, server: context.live?.report, store: condition, queue: .init(counts),
+      clockJump: context.clock.now().since(context.clock.schedule()).components.seconds, server: context.live?.report,
+      store: condition, queue: .init(counts),
       domains: contents.domains.count,
       accounts: contents.accounts.count, aliases: contents.aliases.count)
     if isJSON { return try await context.sayJSON(status) }
