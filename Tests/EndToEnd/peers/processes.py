@@ -105,13 +105,14 @@ class Program:
 
 
 def _lives(group):
-    """Whether a process of this group has not ended; one that only waits to be reaped has."""
+    """Whether a process of this group has not ended; one that only waits to be reaped has, unless other threads of it are still ending:
+    they hold its sockets, and who connects then is reset."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, member = stat.read_text().rpartition(")")[2].split()[:3]
+            state, _, member, *rest = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(member) == group and state not in "ZX":
+        if int(member) == group and (state not in "ZX" or int(rest[14]) > 1):
             return True
     return False
 
