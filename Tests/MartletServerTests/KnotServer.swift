@@ -93,7 +93,8 @@ struct KnotServer {
   }
 
   func stop() {
-    kill(process, SIGTERM)
+    // What it keeps needs no saving, and one that has not started may have every other signal blocked, as the thread that spawned it.
+    kill(process, SIGKILL)
     waitpid(process, nil, 0)
     system("rm -rf \(folder)")
   }
