@@ -7,7 +7,8 @@ import Routing
 /// answer. After some failures in a row the circuit opens: what waits goes back to the queue with the reason, nothing is tried
 /// until a pause is over, then one connection is the probe.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: only `Scheduler.pools` and workers hold one, and every way in to them
+/// (`serve`, `finished`, `workerEnded`, `connectionFailed`, `withdraw`) checks that it is on delivery's loop (`Scheduler.confine`).
 final class DestinationPool: @unchecked Sendable {
   let key: String
   /// The newest route to these hosts.

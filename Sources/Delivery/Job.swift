@@ -6,7 +6,8 @@ import SMTP
 
 /// A queued message while any of its recipients is in memory, shared by its jobs.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: only its jobs and the notifier's tasks hold one, which begin in
+/// `Scheduler.take` and end in `over` and `tell`; all of these check that they are on delivery's loop (`Scheduler.confine`).
 final class MessageInHand: @unchecked Sendable {
   let message: QueuedMessage
   /// The whole message if it is still in memory.
@@ -52,7 +53,8 @@ final class MessageInHand: @unchecked Sendable {
 
 /// Recipients of one message that go to one destination together.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: it is made in `Scheduler.take`, held by a pool or a worker, and given up
+/// in `finished` or `over`; all of these check that they are on delivery's loop (`Scheduler.confine`).
 final class Job: @unchecked Sendable {
   let id: UInt64
   let hand: MessageInHand

@@ -6,7 +6,8 @@ import Outside
 
 /// Tells senders what became of their messages, and only then lets go of the recipients concerned.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: only the scheduler holds it, its tasks are started by
+/// `DeliveryServices.spawn`, and `tell` and each notification check that they are on delivery's loop (`DeliveryServices.confine`).
 final class Notifier: @unchecked Sendable {
   private let services: DeliveryServices
   private var hostname: String
@@ -30,6 +31,7 @@ final class Notifier: @unchecked Sendable {
 
   /// Sends what was gathered for a message's sender, one notification a stage, and records the outcomes that waited for it.
   func tell(_ hand: MessageInHand, _ scheduler: Scheduler) {
+    services.confine()
     let failed = hand.failed
     let delayed = hand.delayed
     let succeeded = hand.succeeded
@@ -149,7 +151,12 @@ final class Notifier: @unchecked Sendable {
       try await self.accept(.held, damaged, hand, to: self.services.sink.postmaster)
     }
     guard let told else { return }
-    services.store.note(hand.message.id, told)
+    await recordSurely(
+      damaged.enumerated().map { position, one in
+        OutcomeRecord(
+          entry: one.entry.id, message: one.entry.message, outcome: .held(reason: one.problem?.text ?? ""),
+          trace: position == 0 ? one.trace + told : one.trace)
+      }, scheduler)
   }
 
   // MARK: Delays and successes
@@ -207,6 +214,7 @@ final class Notifier: @unchecked Sendable {
     let now = services.clock.now()
     let wantsWhole = stage == .failed && message.envelope.return != .headers && !message.envelope.requiresTLS && !isDoubleBounce
     let (original, isWhole) = try await original(hand, whole: wantsWhole)
+    services.confine()
     let id = services.store.makeQueueID()
     let text = NotificationText(
       stage: stage, hostname: hostname, id: id, to: sender, date: now,

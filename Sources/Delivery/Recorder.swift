@@ -3,7 +3,8 @@ import MailStore
 
 /// Gathers outcomes and hands them to the store together, lazily: they ride in its next group.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: only the scheduler and what it owns hold it, and what it has handed over
+/// comes back through `recorded`, which checks that it is on delivery's loop (`Scheduler.confine`).
 final class Recorder: @unchecked Sendable {
   /// Outcomes kept while the store fails; beyond, the oldest are forgotten: their recipients are tried again when the lease ends.
   static let limit = 100_000

@@ -10,6 +10,7 @@ extension Scheduler {
 
   /// Leases what is due, as long as there is some and memory for it. At most one at a time.
   func claim() {
+    confine()
     guard !isStopping else { return }
     guard !isClaiming else {
       claimsAgain = true

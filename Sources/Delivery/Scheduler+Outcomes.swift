@@ -11,6 +11,7 @@ import SMTP
 extension Scheduler {
   /// A transaction ended: every recipient has a result, or is to be tried again at once.
   func finished(_ job: Job, _ result: SMTPTransactionResult, over transport: Transport, in pool: DestinationPool) {
+    confine()
     let now = services.clock.now()
     let entries = job.entries
     job.entries = []
@@ -119,15 +120,14 @@ extension Scheduler {
     job.hand.failed.append(.init(entry: entry, problem: problem, host: problem.host, stage: .failed, trace: trace))
   }
 
-  /// Its bytes fail their checksum, which no attempt mends: held for a person, who is told.
+  /// Its bytes fail their checksum, which no attempt mends: held for a person, once that person has been told.
   private func damaged(_ entry: QueueEntry, _ job: Job, _ now: Timestamp) {
     let problem = DeliveryProblem("451 4.3.0 The stored message is damaged")
     let trace = [
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details),
       TraceEvent(time: now, kind: .held, recipient: entry.address.wire, detail: [.init("reason", problem.text)]),
     ]
-    recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .held(reason: problem.text), trace: trace))
-    job.hand.damaged.append(.init(entry: entry, problem: problem, stage: .held, trace: []))
+    job.hand.damaged.append(.init(entry: entry, problem: problem, stage: .held, trace: trace))
   }
 
   // MARK: Whole jobs
@@ -186,12 +186,14 @@ extension Scheduler {
 
   /// Counts a failure; when the circuit opens, what waits goes back with the reason.
   func connectionFailed(_ pool: DestinationPool, _ problem: DeliveryProblem) {
+    confine()
     guard !isStopping, pool.failed(problem, at: services.clock.monotonic()) else { return }
     for job in pool.takeAll() { postpone(job, problem, isSkipped: true) }
   }
 
   /// A job is over; the last of a message's jobs tells its sender what there is to tell.
   func over(_ job: Job) {
+    confine()
     let hand = job.hand
     hand.jobs -= 1
     jobs -= 1

@@ -103,6 +103,7 @@ extension Scheduler {
 
   /// Sees to it that what waits in `pool` is carried: by an idle connection, or another one if that helps and may be.
   func serve(_ pool: DestinationPool) {
+    confine()
     guard !isStopping, pool.count > 0 else { return }
     if pool.wakeIdle() { return }
     guard pool.wantsWorker(at: services.clock.monotonic()) else { return }
@@ -147,6 +148,7 @@ extension Scheduler {
   }
 
   func workerEnded(_ worker: Worker, _ pool: DestinationPool, _ standing: DestinationPool.Standing) {
+    confine()
     workers[ObjectIdentifier(worker)] = nil
     connections.add(-1, standing)
     pool.workerEnded()

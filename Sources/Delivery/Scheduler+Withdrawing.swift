@@ -9,6 +9,7 @@ extension Scheduler {
   ///
   /// Returns how many were given back, after the store has them.
   public func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
+    confine()
     let wanted = Set(recipients).intersection(inHand)
     guard !wanted.isEmpty else { return 0 }
     let now = services.clock.schedule()

@@ -21,24 +21,27 @@ public struct DeliveryServices: Sendable {
   public var tls: (any TLSContext)?
   /// Where messages are re-encoded, which takes longer than a loop may stand still (16 MiB: some 100 ms); nil: on the loop.
   public var recoder: (any SerialWorker)?
+  /// Ends the process if the caller is not on the thread of that one loop: where two threads touch delivery's state a message may be
+  /// lost, so it is better started anew.
+  public var confine: @Sendable () -> Void
   /// Starts a task on the executor of the one loop that delivery runs on. Called from any thread.
   public var spawn: @Sendable (@escaping @Sendable () async -> Void) -> Void
 
   public init(
     store: any MailStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
     sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
-    spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
+    confine: @escaping @Sendable () -> Void, spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
   ) {
     self.init(
       queue: MailStoreQueue(store: store), router: router, dialer: dialer, clock: clock, random: random, sleeper: sleeper,
       sink: sink,
-      local: local, tls: tls, spawn: spawn)
+      local: local, tls: tls, confine: confine, spawn: spawn)
   }
 
   public init(
     queue: any QueueStore, router: Router, dialer: any Dialer, clock: any Clock, random: any RandomSource, sleeper: any Sleeper,
     sink: any NotificationSink, local: (any LocalDestination)? = nil, tls: (any TLSContext)? = nil,
-    spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
+    confine: @escaping @Sendable () -> Void, spawn: @escaping @Sendable (@escaping @Sendable () async -> Void) -> Void
   ) {
     self.store = queue
     self.router = router
@@ -49,6 +52,7 @@ public struct DeliveryServices: Sendable {
     self.sink = sink
     self.local = local
     self.tls = tls
+    self.confine = confine
     self.spawn = spawn
   }
 }
@@ -81,9 +85,9 @@ public struct DeliverySettings: Sendable {
 
 /// Brings queued messages to their next hops.
 ///
-/// All state is confined to one loop, which makes `@unchecked Sendable` true here and in everything it owns (pools, workers, jobs,
-/// transports, recorder, notifier, which nobody else has a reference to): `spawn` starts tasks on that loop only, a task that waits
-/// comes back to it, and who calls from elsewhere hops to it first (`SchedulerOutbound`, `Server`).
+/// `@unchecked Sendable` is true since one thread alone touches its state and that of all it owns (pools, workers, jobs, recorder, notifier,
+/// which nobody else has a reference to): `spawn` starts tasks on that loop only, a task that waits comes back to it, who calls from
+/// elsewhere hops to it first (`SchedulerOutbound`, `Server`), and every way in checks it (`confine`), in tests and in the server.
 public final class Scheduler: @unchecked Sendable {
   /// The destination of recipients whose local delivery could not be decided before the reply.
   public static let localDestination = QueueEntry.localDestination
@@ -147,18 +151,24 @@ public final class Scheduler: @unchecked Sendable {
     self.brokenTLS = HostMemory(limit: settings.limits.destinations)
     self.noChunking = HostMemory(limit: settings.limits.destinations)
     recorder.recorded = { [weak self] records in
+      self?.confine()
       for record in records { self?.inHand.remove(record.entry) }
     }
   }
 
+  /// Every way in comes through here.
+  func confine() { services.confine() }
+
   /// Begins to claim what is due. Call once.
   public func start() {
+    confine()
     started = services.clock.monotonic()
     claim()
   }
 
   /// Takes other settings for everything that begins from now on; routes are asked for anew.
   public func update(_ settings: DeliverySettings) {
+    confine()
     self.settings = settings
     notifier.update(settings)
     for pool in poolOrder { pool.update(settings.limits, settings.times) }
@@ -171,6 +181,7 @@ public final class Scheduler: @unchecked Sendable {
   ///
   /// - Parameter deadline: when connections that are still open are cut; each such attempt is recorded as one that failed for a while.
   public func stop(until deadline: MonotonicInstant) async {
+    confine()
     isStopping = true
     for pool in poolOrder { while pool.wakeIdle() {} }
     while connections.all > 0, services.clock.monotonic() < deadline {
@@ -190,6 +201,7 @@ public final class Scheduler: @unchecked Sendable {
   /// The queue was changed by a person (retry, release, reroute, flush ...): look at it now, and give every destination another
   /// chance.
   public func queueChanged() {
+    confine()
     for pool in poolOrder { pool.reset() }
     unreachable = HostMemory(limit: settings.limits.destinations)
     claim()
@@ -210,6 +222,7 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   func take(_ message: QueuedMessage, bytes: ByteBuffer?, isFresh: Bool) {
+    confine()
     guard !isStopping else { return }
     let entries = message.entries.filter { $0.state != .held && inHand.insert($0.id).inserted }
     guard !entries.isEmpty else { return }

@@ -7,7 +7,10 @@ import SMTP
 /// One connection to a host with its conversation: performs the steps of `SMTPClient`.
 ///
 /// Every wait has its deadline (RFC 5321, 4.5.3.2), and each transaction a total one, so that a host that drips bytes frees its
-/// place. Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// place.
+///
+/// `@unchecked Sendable` is true since one thread alone touches it: the opening or worker that holds it runs as one task on delivery's
+/// loop, which `Scheduler.confine` checks.
 final class Transport: @unchecked Sendable {
   /// What the worker has to do something about.
   enum Event {

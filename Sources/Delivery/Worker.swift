@@ -8,7 +8,9 @@ import SMTP
 
 /// One connection's worth of delivery: takes jobs of its pool, connects, and stays while there is work. One task each.
 ///
-/// Owned by the scheduler and confined to its loop (see there), which makes `@unchecked Sendable` true.
+/// `@unchecked Sendable` is true since one thread alone touches it: `Scheduler.beginWorker` makes it and runs its one task by
+/// `DeliveryServices.spawn`; what it learns goes through `finished`, `hostFailed` and `workerEnded`, which check that they are on delivery's
+/// loop (`Scheduler.confine`).
 final class Worker: @unchecked Sendable {
   private let pool: DestinationPool
   private let scheduler: Scheduler

@@ -35,7 +35,23 @@ import Testing
     #expect(text.contains("from <alice@own.test>, can't be read"))
     #expect(text.contains("bob@a.test") && text.contains("carol@a.test"))
     #expect(text.contains("martlet queue remove \(damaged.id)"))
-    #expect(rig.trace(of: damaged).map(\.kind) == [.attempted, .held, .attempted, .held, .notified])
+    #expect(rig.trace(of: damaged).map(\.kind) == [.attempted, .held, .notified, .attempted, .held])
+  }
+
+  @Test("until the postmaster's message is stored the recipient is not let go of: a crash in between must not hold it unseen")
+  func told() throws {
+    let rig = try Rig(routes: [("*", "smtp://192.0.2.1:25")])
+    _ = rig.host("192.0.2.1:25")
+    let damaged = rig.message(to: ["bob@a.test"], claimed: false)
+    rig.queue.state.withLock { $0.bodies[damaged.body] = nil }
+    rig.sink.fails.withLock { $0 = true }
+    rig.start()
+    rig.run(.seconds(20))
+    #expect(rig.outcomes(of: damaged).isEmpty)
+    rig.sink.fails.withLock { $0 = false }
+    rig.run(.seconds(60))
+    #expect(rig.outcomes(of: damaged) == [.held(reason: "451 4.3.0 The stored message is damaged")])
+    #expect(rig.sink.all.count == 1)
   }
 
   @Test("found while it is re-encoded for a host of 7 bits, it is held too")

@@ -1,3 +1,4 @@
+import Foundation
 import InternetMessage
 import MailModel
 import MailStore
@@ -57,6 +58,25 @@ import Testing
     #expect(withdraw(rig, [first]) == 1)
     rig.run(.seconds(100))
     #expect(host.messages.map(\.recipients.count) == [2])
+  }
+
+  @Test("whoever comes in on another thread than the loop's is noticed, at every door")
+  func strays() throws {
+    let rig = try Rig(routes: [("*", "smtp://192.0.2.1:25")])
+    rig.start()
+    rig.run(.seconds(1))
+    let doors: [@Sendable (Scheduler) -> Void] = [
+      { $0.newWork() }, { $0.queueChanged() }, { $0.start() }, { $0.update(DeliverySettings(hostname: "mx.own.test")) },
+    ]
+    for (number, door) in doors.enumerated() {
+      let before = rig.strays.count
+      let scheduler = rig.scheduler
+      // Nothing else runs meanwhile: the simulation stands still until it is back.
+      let thread = Thread { door(scheduler) }
+      thread.start()
+      while !thread.isFinished { usleep(1_000) }
+      #expect(rig.strays.count > before, "door \(number)")
+    }
   }
 
   @Test("of a message with several recipients only those that are meant are withdrawn")

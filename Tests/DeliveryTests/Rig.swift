@@ -1,3 +1,4 @@
+import Glibc
 import InternetMessage
 import MailModel
 import MailStore
@@ -5,6 +6,7 @@ import MartletSimulation
 import NIOCore
 import Outside
 import Synchronization
+import Testing
 
 @testable import Delivery
 @testable import Routing
@@ -18,6 +20,8 @@ final class Rig: Sendable {
   let scheduler: Scheduler
   /// What delivery asks for the time: the executor's clock, with a schedule that does not jump.
   let clock: SteadyClock
+  /// How often delivery found itself off its loop.
+  let strays = Counter()
   private let nextEntry = Mutex<Int64>(0)
 
   init(
@@ -35,9 +39,12 @@ final class Rig: Sendable {
     var settings = DeliverySettings(hostname: "mx.own.test")
     change(&settings)
     let executor = executor
+    let thread = pthread_self()
+    let strays = strays
     var services = DeliveryServices(
       queue: queue, router: router, dialer: dialer, clock: clock, random: executor.random, sleeper: executor, sink: sink,
       local: local, tls: hasTLS ? NoContext() : nil,
+      confine: { if pthread_equal(pthread_self(), thread) == 0 { strays.add() } },
       spawn: { work in _ = Task(executorPreference: executor) { await work() } })
     services.recoder = executor.makeSerialWorker(named: "recode")
     scheduler = Scheduler(services: services, settings: settings)
@@ -101,6 +108,7 @@ final class Rig: Sendable {
     let end = executor.clock.monotonic().advanced(by: duration)
     executor.settle(until: end)
     executor.clock.advance(to: end)
+    #expect(strays.count == 0, "delivery left its loop")
   }
 
   func host(_ endpoint: String, _ change: (inout FakeHost.Script) -> Void = { _ in }) -> FakeHost {
@@ -114,6 +122,13 @@ final class Rig: Sendable {
   }
 
   func trace(of message: QueuedMessage) -> [TraceEvent] { queue.state.withLock { $0.trace[message.id] ?? [] } }
+}
+
+/// A number that any thread may raise.
+final class Counter: Sendable {
+  private let state = Mutex(0)
+  var count: Int { state.withLock { $0 } }
+  func add() { state.withLock { $0 += 1 } }
 }
 
 private final class NoContext: TLSContext {}

@@ -49,6 +49,7 @@ struct Parts {
     var services = DeliveryServices(
       store: store, router: router, dialer: NIODialer(loops: loops, clock: clock), clock: clock, random: random,
       sleeper: LoopSleeper(loops: loops), sink: host, local: host, tls: tls.client,
+      confine: { loops.all[0].loop.preconditionInEventLoop() },
       spawn: { operation in _ = loops.all[0].start(operation) })
     services.recoder = ThreadWorkerProvider().makeSerialWorker(named: "recode")
     services.store = LoggedQueue(queue: services.store, log: log)
