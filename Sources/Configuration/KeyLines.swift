@@ -148,13 +148,12 @@ struct KeyLines {
 
   /// Skips a value, over lines where arrays and long strings go on, and notes where the elements of its outermost array begin.
   private mutating func readValue(_ path: String, from offset: Int) {
-    var depth = 0
     var brackets = Brackets()
     var elements = 0
     var awaitsElement = false
     while index < text.count {
       let current = byte
-      if awaitsElement, depth == 1, !Self.isBetween(current) {
+      if awaitsElement, brackets.depth == 1, !Self.isBetween(current) {
         elements += 1
         lines["\(path)[\(elements)]"] = line
         awaitsElement = false
@@ -163,20 +162,16 @@ struct KeyLines {
         fatal = Fatal(line: line, offset: offset, expectation: "expected a value or ']', not '}'")
       }
       switch current {
-      case 0x0A where depth == 0:
+      case 0x0A where brackets.depth == 0:
         advance()
         return
       case 0x23: skipLine()
       case 0x22, 0x27: skipString()
       case 0x5B, 0x7B:
-        depth += 1
-        awaitsElement = current == 0x5B && depth == 1
-        advance()
-      case 0x5D, 0x7D:
-        depth -= 1
+        awaitsElement = current == 0x5B && brackets.depth == 1
         advance()
       case 0x2C:
-        if depth == 1 { awaitsElement = true }
+        if brackets.depth == 1 { awaitsElement = true }
         advance()
       default: advance()
       }
@@ -218,6 +213,7 @@ struct KeyLines {
 /// Which brackets are open, and whether a value comes next in the innermost array.
 private struct Brackets {
   private var open: [UInt8] = []
+  var depth: Int { open.count }
   private var expectsValue = false
 
   /// False for a brace where an array has a value.

@@ -82,7 +82,7 @@ final class Job: @unchecked Sendable {
 
   var message: QueuedMessage { hand.message }
 
-  /// The message could not be read, for now or for ever.
+  /// Takes note of why the message could not be read: damage lasts.
   func note(_ error: StoreError) {
     if case .damaged = error { isDamaged = true }
   }

@@ -80,7 +80,7 @@ public enum Outcome: Hashable, Sendable {
   case deliveredLocally(LocalDelivery)
   /// Try again at `next`.
   case transient(reason: String, next: Timestamp)
-  /// Try at `next`, since the host is known to be out of reach for now: no attempt was made, and none is counted.
+  /// Try at `next`, since the host was out of reach just before: no attempt was made, and none is counted.
   case skipped(reason: String, next: Timestamp)
   /// Never: the reply or reason is what the notification says.
   case permanent(reason: String)

@@ -246,7 +246,7 @@ struct SMTPSessionTests {
     }
   }
 
-  @Test("HOSTILE 55: with the disk full a message is refused for now, and taken once there is room")
+  @Test("HOSTILE 55: with the disk full a message gets a 4xx reply, and is taken once there is room")
   func full() throws {
     let rig = Rig()
     let disk = rig.disk

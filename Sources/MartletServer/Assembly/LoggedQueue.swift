@@ -1,3 +1,4 @@
+import Bytes
 import Delivery
 import Logging
 import MailModel
@@ -29,9 +30,9 @@ struct LoggedQueue: QueueStore {
         metadata[event.kind == .notified && detail.key != "stage" ? "notification-\(detail.key)" : detail.key] = "\(detail.value)"
       }
     }
-    switch record.outcome {
-    case .transient(_, let next), .skipped(_, let next): metadata["next"] = "\(next.since(last.time).components.seconds)s"
-    default: break
+    // The trace has the moment; who reads the log wants to know how long that is. Both are the wall clock's.
+    if let next = last.detail.first(where: { $0.key == "next" }).flatMap({ Int64($0.value) }) {
+      metadata["next"] = "\(next.subtractedClamped(last.time.seconds))s"
     }
     log.log(level: level, "\(last.kind)", metadata: metadata)
   }

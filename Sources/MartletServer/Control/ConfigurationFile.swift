@@ -145,7 +145,7 @@ public struct ConfigurationFile: Sendable {
     if getpwnam(configuration.process.user) == nil {
       findings.problems.append(place("process.user") + "there is no user \(configuration.process.user) on this machine")
     } else if configuration.process.user == "root" {
-      findings.warnings.append(place("process.user") + "the server keeps the rights of root")
+      findings.problems.append(place("process.user") + "root has the rights of root: name a user that has not")
     }
   }
 

@@ -56,7 +56,8 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
     try? Self.writeAll(Array(text.utf8), to: errorDescriptor)
   }
 
-  static func writeAll(_ bytes: [UInt8], to descriptor: CInt) throws(AdminFailure) {
+  /// Writes all of `bytes`, however often that takes.
+  public static func writeAll(_ bytes: [UInt8], to descriptor: CInt) throws(AdminFailure) {
     var rest = bytes[...]
     while !rest.isEmpty {
       let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

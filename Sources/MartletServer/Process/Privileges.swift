@@ -6,21 +6,28 @@ public enum Privileges {
   /// Whether it runs as root.
   public static var isRoot: Bool { geteuid() == 0 }
 
+  /// What root becomes: throws if this machine has no such user.
+  @discardableResult
+  public static func ids(of user: String) throws(PrivilegeError) -> (owner: uid_t, group: gid_t) {
+    errno = 0
+    guard let entry = getpwnam(user) else {
+      throw PrivilegeError(
+        message: "started as root, but there is no user \"\(user)\" ([process] user): make it, or name another")
+    }
+    return (entry.pointee.pw_uid, entry.pointee.pw_gid)
+  }
+
   /// Becomes `user` for good, with its groups: user and group ids, real, effective and saved; checked. Nothing happens to a
   /// process that isn't root.
   ///
   /// A user with id 0 is refused: who wants a server that runs as root must not call this, and say so to the person.
   public static func become(_ user: String) throws(PrivilegeError) {
     guard isRoot else { return }
-    errno = 0
-    guard let entry = getpwnam(user) else {
-      throw PrivilegeError(
-        message: "started as root, but there is no user \"\(user)\" ([process] user): make it, or name another")
-    }
-    guard entry.pointee.pw_uid != 0, entry.pointee.pw_gid != 0 else {
+    let (owner, group) = try ids(of: user)
+    guard owner != 0, group != 0 else {
       throw PrivilegeError(message: "[process] user \"\(user)\" has the rights of root: name a user that has not")
     }
-    let status = clinux_become(user, entry.pointee.pw_uid, entry.pointee.pw_gid)
+    let status = clinux_become(user, owner, group)
     guard status == 0 else {
       throw PrivilegeError(message: "can't become the user \"\(user)\": \(String(cString: strerror(status)))")
     }

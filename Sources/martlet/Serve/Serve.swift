@@ -50,10 +50,7 @@ struct Serve: ParsableCommand {
   private func bind(_ configuration: Configuration) throws(AdminFailure) -> [ListeningSocket] {
     let user = configuration.process.user
     do {
-      if Privileges.isRoot, getpwnam(user) == nil {
-        throw AdminFailure(
-          "started as root, but there is no user \"\(user)\" ([process] user): make it, or name another", exitCode: 78)
-      }
+      try DataOwner.check(user)
       let sockets = try configuration.listeners.map { try ListeningSocket.bind($0.address) }
       for listener in configuration.listeners {
         if case .unix(let path) = listener.address { try Privileges.give(path, to: user) }

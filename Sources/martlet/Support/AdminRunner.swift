@@ -24,10 +24,7 @@ enum AdminRunner {
   private static func perform(_ subcommand: some AdminSubcommand) async throws(AdminFailure) -> UInt8 {
     let configuration = try ConfigurationFile(path: subcommand.configuration.path).configuration
     let command = try subcommand.command()
-    if geteuid() == 0, getpwnam(configuration.process.user) == nil {
-      throw AdminFailure(
-        "there is no user \(configuration.process.user) on this machine ([process] user): make it, or name another", exitCode: 78)
-    }
+    try DataOwner.check(configuration.process.user)
     let files = try subcommand.files()
     try files?.checkEmpty()
     let input = try subcommand.input()

@@ -1,9 +1,16 @@
 import Foundation
 import Glibc
+import MartletServer
 
 /// Gives what root made in the data folder to the user that the server runs as: a command run as root must leave nothing behind that
 /// the server can't open.
 enum DataOwner {
+  /// That root finds the user whom all is to belong to.
+  static func check(_ user: String) throws(AdminFailure) {
+    guard Privileges.isRoot else { return }
+    do throws(PrivilegeError) { try Privileges.ids(of: user) } catch { throw AdminFailure(error.message, exitCode: 78) }
+  }
+
   /// Runs `body` with the rights of the user that the server runs as, and root's again after it: what it makes in the data folder (made
   /// beforehand) belongs to that user from the first moment, so that a server that starts meanwhile is told who has the store, not
   /// that it may not look.
