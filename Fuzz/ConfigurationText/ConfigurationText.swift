@@ -66,7 +66,8 @@ private func plainSize(_ text: String) -> Int64? {
   return isOver ? nil : octets
 }
 
+/// At most 20 digits, as every number here.
 private func plainNumber(_ digits: Substring) -> Int64? {
-  guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+  guard (1...20).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
   return Int64(digits)
 }

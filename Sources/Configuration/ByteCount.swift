@@ -12,7 +12,8 @@ public struct ByteCount: Hashable, Comparable, Sendable, CustomStringConvertible
   public var count: Int { Int(clamping: octets) }
 
   /// `50MB` (10^6), `10MiB` (2^20), `4096`, `64kB`: whole numbers only, letters of any case, a space before the unit or not.
-  /// Units: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, and K, M, G, T as the powers of 1,024. Nil if it is none of these or does not fit.
+  /// Units: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, and K, M, G, T as the powers of 1,024. Nil if it is none of these, has more
+  /// than 20 digits, or does not fit.
   public init?(_ text: String) {
     var cursor = ByteCursor(Array(text.utf8))
     guard let number = cursor.takeDecimal(), let value = Int64(exactly: number) else { return nil }

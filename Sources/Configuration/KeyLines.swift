@@ -6,7 +6,7 @@ import Bytes
 /// problems name it: `queue.first-retry`, `listener[2].address` (elements counted from 1), `trust.networks[3]`. Keys inside inline tables are not
 /// told apart: they stand on the line of the table.
 struct KeyLines {
-  /// A mistake at which toml++ aborts instead of refusing the text.
+  /// A mistake at which toml++ aborts instead of refusing the text, or that would be read as something else: TOMLKit ends a text at a NUL.
   struct Fatal {
     var line: Int
     /// Octets before the mistake's statement.
@@ -14,7 +14,8 @@ struct KeyLines {
     var expectation: String
   }
 
-  /// The first: a header whose name begins with what begins no key, `[!]` or `[[é]]`; a brace where an array has a value, `[1, }`.
+  /// The first: a header whose name begins with what begins no key, `[!]` or `[[é]]`; a brace where an array has a value, `[1, }`; a NUL
+  /// as an escape, `"a\u0000b"`.
   private(set) var fatal: Fatal?
   private var lines: [String: Int] = [:]
   private var text: [UInt8]
@@ -71,7 +72,7 @@ struct KeyLines {
     if fatal == nil, index < text.count, !Self.beginsName(byte, isArray: isArray) {
       fatal = Fatal(line: start, offset: offset, expectation: "expected a section's name behind the bracket")
     }
-    section = resolve(readKeys(until: 0x5D), isArray: isArray)
+    section = resolve(readKeys(until: 0x5D, from: offset), isArray: isArray)
     if lines[section] == nil { lines[section] = start }
     skipLine()
   }
@@ -103,7 +104,7 @@ struct KeyLines {
   private mutating func readAssignment() {
     let start = line
     let offset = index
-    let keys = readKeys(until: 0x3D)
+    let keys = readKeys(until: 0x3D, from: offset)
     guard !keys.isEmpty else {
       skipLine()
       return
@@ -116,8 +117,8 @@ struct KeyLines {
     readValue(path, from: offset)
   }
 
-  /// Bare and quoted keys with dots between, up to `end` (taken) or the end of the line.
-  private mutating func readKeys(until end: UInt8) -> [String] {
+  /// Bare and quoted keys with dots between, of the statement at `offset`, up to `end` (taken) or the end of the line.
+  private mutating func readKeys(until end: UInt8, from offset: Int) -> [String] {
     var keys: [String] = []
     var key: [UInt8] = []
     while index < text.count, byte != 0x0A {
@@ -133,6 +134,7 @@ struct KeyLines {
       } else if current == 0x22 || current == 0x27 {
         advance()
         while index < text.count, byte != current, byte != 0x0A {
+          if byte == 0x5C, current == 0x22 { noteNUL(from: offset) }
           key.append(byte)
           advance()
         }
@@ -166,7 +168,7 @@ struct KeyLines {
         advance()
         return
       case 0x23: skipLine()
-      case 0x22, 0x27: skipString()
+      case 0x22, 0x27: skipString(from: offset)
       case 0x5B, 0x7B:
         awaitsElement = current == 0x5B && brackets.depth == 1
         advance()
@@ -183,12 +185,23 @@ struct KeyLines {
     byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A || byte == 0x23 || byte == 0x5D
   }
 
-  private mutating func skipString() {
+  /// Whether `\u0000` or `\U00000000` stands here.
+  private var isEscapedNUL: Bool {
+    let rest = text[index...]
+    return rest.starts(with: Array("\\u0000".utf8)) || rest.starts(with: Array("\\U00000000".utf8))
+  }
+
+  private mutating func noteNUL(from offset: Int) {
+    if fatal == nil, isEscapedNUL { fatal = Fatal(line: line, offset: offset, expectation: "expected text, not a NUL") }
+  }
+
+  private mutating func skipString(from offset: Int) {
     let quote = byte
     let isLong = index + 2 < text.count && text[index + 1] == quote && text[index + 2] == quote
     for _ in 0..<(isLong ? 3 : 1) { advance() }
     while index < text.count {
       if byte == 0x5C, quote == 0x22 {
+        noteNUL(from: offset)
         advance()
         advance()
       } else if byte == quote {

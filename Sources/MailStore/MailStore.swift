@@ -27,6 +27,9 @@ public protocol MailStore: Sendable {
   /// The transaction is over, however it ended (receipt, refusal, RSET, lost connection). One for each `transactionBegan`.
   func transactionEnded()
 
+  /// What `accept` would throw whatever it is given, known without asking the disk: `full` or `unavailable`; nil while all is well.
+  var refusal: StoreError? { get }
+
   /// An id for a message that is to be accepted: above every id in the store and every one made before. At once, on any thread.
   func makeQueueID() -> QueueID
 

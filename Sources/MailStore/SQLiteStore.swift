@@ -103,6 +103,11 @@ public final class SQLiteStore: MailStore {
   /// How it is.
   public var condition: StoreCondition { health.condition }
 
+  public var refusal: StoreError? {
+    if let failure = health.failure { return .unavailable(failure) }
+    return health.isShortOfSpace ? .full : nil
+  }
+
   // MARK: Bodies
 
   public func makeSpool() -> any BodySpool { bodies.makeSpool() }

@@ -9,7 +9,7 @@ final class StoreLock: Sendable {
   /// Takes the lock; `unavailable`, naming the holder, while another process has it.
   init(path: String) throws(StoreError) {
     let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard opened >= 0 else { throw .unavailable("the lock \(path) can't be opened (errno \(errno))") }
+    guard opened >= 0 else { throw .unavailable("the lock \(path) can't be opened: \(String(cString: strerror(errno)))") }
     guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
       let holder = Self.text(opened)
       close(opened)

@@ -15,6 +15,8 @@ struct AcceptancePlan {
   var recipients: [JudgedRecipient]
   var census: BodyCensus
   var summary: MessageSummary
+  /// The message does not begin with a field.
+  var hasNoHeader = false
 
   func acceptance() -> Acceptance {
     let division = Division(of: recipients, due: due)
@@ -22,11 +24,13 @@ struct AcceptancePlan {
       client: client, hostname: hostname, id: id,
       onlyRecipient: message.recipients.count == 1 ? message.recipients.first?.address : nil,
       allowsUTF8: division.queued.isEmpty, time: time)
+    // Else its first lines would read as ours, or as broken fields.
+    let prefix = hasNoHeader ? received.bytes + [0x0D, 0x0A] : received.bytes
     var census = census
     // Our own field is part of the header that a next hop gets.
     if received.isUTF8 { census.hasEightBitHeader = true }
     return Acceptance(
-      id: id, received: time, due: due, envelope: message.sender.envelope, prefix: received.bytes, summary: summary, census: census,
+      id: id, received: time, due: due, envelope: message.sender.envelope, prefix: prefix, summary: summary, census: census,
       deliveries: division.deliveries, recipients: division.queued, confirmations: confirmations(), trace: trace())
   }
 

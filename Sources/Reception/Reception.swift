@@ -139,7 +139,7 @@ public final class Reception: Sendable {
     let plan = AcceptancePlan(
       id: id, time: clock.now(), due: clock.schedule(), hostname: policy.hostname, client: client, message: message,
       recipients: recipients,
-      census: observed.census, summary: observed.summary)
+      census: observed.census, summary: observed.summary, hasNoHeader: observed.facts.hasNoHeader)
     return .accept(plan.acceptance())
   }
 

@@ -82,6 +82,10 @@ extension SMTPSession {
       guard let ticket, listener.overload.countMessage(from: ticket) else {
         return conversation.answer(.refuse(Self.tooManyMessages))
       }
+      // What can't be kept need not be sent (RFC 1870, 6.1).
+      if let refusal = listener.store.refusal {
+        return conversation.answer(.refuse(StoreReply.reply(to: refusal)))
+      }
       return conversation.answer(listener.reception.judge(sender: sender, from: client))
     case .recipient(let recipient):
       return await answer(recipient: recipient)

@@ -200,13 +200,13 @@ public final class SMTPSession {
       return false
     case .tooManyInAll:
       refuse(
-        SMTPReply(421, EnhancedStatusCode(.transient, 3, 2), "\(listener.service.hostname) Too many connections, try again later"))
+        SMTPReply(421, EnhancedStatusCode(.transient, 3, 2), "Too many connections, try again later"))
       return false
     }
   }
 
   private var tooManyFromClient: SMTPReply {
-    SMTPReply(421, EnhancedStatusCode(.transient, 7, 0), "\(listener.service.hostname) Too many connections from your address")
+    SMTPReply(421, EnhancedStatusCode(.transient, 7, 0), "Too many connections from your address")
   }
 
   /// Takes the client that a trusted peer speaks for: its trust, and its share of connections and messages.
@@ -223,6 +223,7 @@ public final class SMTPSession {
   }
 
   private func refuse(_ reply: SMTPReply) {
+    let reply = reply.named(listener.service.hostname)
     if !listener.isImplicitTLS { write(reply) }
     listener.log.notice("connection refused", metadata: ["client": "\(client.addressText)", "reply": "\(reply)"])
   }

@@ -8,21 +8,21 @@ struct Check: ParsableCommand {
     discussion: "Tells all problems at once, and looks at the certificates, files and users that it names. Warnings end with 0.")
 
   @OptionGroup var configuration: ConfigurationOption
+  @OptionGroup var format: JSONOption
 
   func run() throws {
-    do throws(AdminFailure) {
-      let file = try ConfigurationFile(path: configuration.path)
-      let findings = file.findings(now: SystemClock().now())
-      for warning in findings.warnings { Console.error("warning: \(warning)") }
-      for problem in findings.problems { Console.error(problem) }
-      guard findings.problems.isEmpty else {
-        throw AdminFailure(
-          "\(findings.problems.count == 1 ? "1 problem" : "\(findings.problems.count) problems") in \(file.path)", exitCode: 78)
+    let report = ConfigurationReport(path: configuration.path, now: SystemClock().now())
+    if format.json {
+      Console.say(report.json)
+    } else {
+      for warning in report.warnings { Console.error("warning: \(warning)") }
+      for problem in report.problems { Console.error(problem) }
+      if report.isRight {
+        Console.say("\(report.file) is right: \(report.listeners) listeners, \(report.routes) routes")
       }
-      Console.say(
-        "\(file.path) is right: \(file.configuration.listeners.count) listeners, \(file.configuration.routes.count) routes")
-    } catch {
-      throw error.exit()
     }
+    guard !report.isRight else { return }
+    let count = report.problems.count
+    throw AdminFailure("\(count == 1 ? "1 problem" : "\(count) problems") in \(report.file)", exitCode: 78).exit()
   }
 }

@@ -40,6 +40,17 @@ struct ProblemTests {
     #expect(problems(text).first?.hasSuffix("\(last): not readable as TOML: expected a value or ']', not '}'") == true)
   }
 
+  @Test(
+    "a NUL written as an escape is told with its line: TOMLKit would end the text there",
+    arguments: ["\"a\\u0000b\"", "\"\"\"\na\\U00000000\"\"\"", "[\"\\u0000\"]", "{\"k\\u0000\" = 1}"])
+  func escapedNUL(value: String) {
+    let found = problems(Self.host + "data = " + value).first
+    #expect(found?.hasSuffix("not readable as TOML: expected text, not a NUL") == true, "\(found ?? "taken")")
+    #expect(problems(Self.host + "\"data\\u0000\" = 1").first?.hasSuffix("expected text, not a NUL") == true)
+    #expect(!problems(Self.host + "data = '\\u0000'").contains { $0.contains("NUL") })
+    #expect(!problems(Self.host + "data = \"\\\\u0000\"").contains { $0.contains("NUL") })
+  }
+
   @Test("braces elsewhere are left to the parser", arguments: ["[{a = 1}]", "[{}]", "[[{}], {}]", "[\"}\"]", "[1, # }\n2]"])
   func goodBrace(value: String) {
     #expect(!problems(Self.host + "x = " + value).contains { $0.contains("not readable") })

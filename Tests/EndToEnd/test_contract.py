@@ -61,6 +61,8 @@ def test_the_configuration_of_the_documentation_is_understood(martlet, certifica
         queue={"first_retry": "5m", "maximum_retry": "4h", "lifetime": "5d", "delay_notice": "4h"},
         limits={"message_size": "50MB", "connections_per_client": 20, "messages_per_client_per_minute": 600})
     server.command("check")
+    told = json.loads(server.command("check", "--json"))
+    assert told["right"] and not told["problems"] and told["listeners"] >= 1 and told["file"].endswith("martlet.toml"), told
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,9 @@ def test_a_wrong_configuration_is_refused_with_file_and_line(martlet, line, expe
         assert done.returncode not in (0, -5, -4), said
         number = next(i for i, text in enumerate(server.file.read_text().splitlines(), 1) if expected in text and (expected or text.startswith("[limits")))
         assert f"martlet.toml:{number}" in said and expected in said, said
+    report = server.run("check", "--json")
+    told = json.loads(report.stdout)
+    assert report.returncode == done.returncode and told["right"] is False and any(f"martlet.toml:{number}" in p for p in told["problems"]), told
 
 
 def test_the_configuration_may_be_named_by_the_environment(martlet):

@@ -170,7 +170,7 @@ import Testing
     #expect(talk.codes("EHLO c", "MAIL FROM:<a@x>", "QUIT") == ["503", "503", "221"])
     #expect(talk.isClosed)
     var closed = Talk(greeting: .refuseAndClose(SMTPReply(421, .init(.transient, 7, 0), "Too many connections")))
-    #expect(closed.said() == "421 4.7.0 Too many connections\r\n")
+    #expect(closed.said() == "421 4.7.0 mx.example.test Too many connections\r\n")
     #expect(closed.isClosed)
   }
 
@@ -179,11 +179,11 @@ import Testing
     var talk = Talk()
     talk.send("EHLO c\r\n")
     talk.perform(talk.conversation.deadlinePassed())
-    #expect(talk.said() == "421 4.4.2 Waited too long\r\n")
+    #expect(talk.said() == "421 4.4.2 mx.example.test Waited too long\r\n")
     var other = Talk()
     _ = other.codes("EHLO c", "MAIL FROM:<a@x>", "RCPT TO:<b@x>", "DATA")
     other.perform(other.conversation.shutdown())
-    #expect(other.said() == "421 4.3.2 The server is shutting down\r\n")
+    #expect(other.said() == "421 4.3.2 mx.example.test The server is shutting down\r\n")
     #expect(other.isClosed && !other.conversation.holdsBody)
     var asked = SMTPConversation<Stored>(SMTPService(dialect: .smtp, hostname: "h"))
     _ = asked.start()

@@ -232,6 +232,40 @@ struct SMTPSessionTests {
     }
   }
 
+  @Test("HOSTILE 55: on a disk known to be full MAIL is refused, and taken again when there is room")
+  func knownFull() throws {
+    let rig = Rig()
+    let disk = rig.disk
+    let executor = rig.executor
+    try rig.run { house in
+      let small = envelope + ["RCPT TO:<bob@example.test>", "DATA", "Subject: s", "", "text", ".", "QUIT"]
+      disk.setCapacity(0)
+      await house.talk(ScriptedPeer(lines: small))
+      #expect(house.store.refusal == .full)
+      let refused = ScriptedPeer(lines: envelope + ["QUIT"])
+      await house.talk(refused)
+      #expect(refused.replies.contains { $0.hasPrefix("452 4.3.1") }, "\(refused.replies)")
+      disk.setCapacity(.max)
+      await executor.sleep(until: executor.clock.monotonic().advanced(by: .seconds(60)))
+      #expect(house.store.refusal == nil)
+      await house.talk(ScriptedPeer(lines: small))
+      let bodies = try await house.bodies(of: "bob")
+      #expect(bodies.count == 1)
+    }
+  }
+
+  @Test("a message that does not begin with a field gets the empty line that its own text needs in front")
+  func headerless() throws {
+    try Rig().run { house in
+      for first in ["just text", "Subject: s"] {
+        await house.talk(ScriptedPeer(lines: envelope + ["RCPT TO:<bob@example.test>", "DATA", first, "more", ".", "QUIT"]))
+      }
+      let bodies = try await house.bodies(of: "bob")
+      #expect(bodies.count == 2 && bodies[0].hasSuffix("+0000\r\n\r\njust text\r\nmore\r\n"), "\(bodies)")
+      #expect(bodies[1].hasSuffix("+0000\r\nSubject: s\r\nmore\r\n"), "\(bodies)")
+    }
+  }
+
   @Test("HOSTILE 9: a client that stalls in a message is cut off")
   func stalls() throws {
     try Rig().run { house in

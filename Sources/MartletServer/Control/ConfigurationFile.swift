@@ -56,7 +56,7 @@ public struct ConfigurationFile: Sendable {
 
   // MARK: Against the machine
 
-  /// What `martlet check` found beyond the text itself.
+  /// What is found beyond the text itself.
   public struct Findings: Sendable {
     /// The server would not start.
     public var problems: [String] = []

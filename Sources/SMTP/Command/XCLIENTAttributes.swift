@@ -7,7 +7,6 @@ public struct XCLIENTAttributes: Hashable, Sendable {
   public var address: IPAddress?
   public var port: UInt16?
   public var helo: String?
-  public var login: String?
   public var destinationAddress: IPAddress?
   public var destinationPort: UInt16?
   /// `SMTP` or `ESMTP`.

@@ -8,10 +8,13 @@ enum XCLIENTCommand {
 
   static func parse(_ cursor: inout ByteCursor) throws(SMTPCommandError) -> XCLIENTAttributes {
     var attributes = XCLIENTAttributes()
+    var names: Set<String> = []
     guard !cursor.isAtEnd else { throw .badArgument }
     while !cursor.isAtEnd {
       let name = cursor.takeRange { $0.isASCIILetter }
       guard !name.isEmpty, cursor.take(UInt8(ascii: "=")) else { throw .badArgument }
+      // Which of two would count is nobody's to guess.
+      guard names.insert(String(decoding: cursor[name], as: UTF8.self).asciiLowercased).inserted else { throw .badParameter }
       let value = cursor.takeRange { $0.isASCIIVisible }
       guard let text = XText.decode(cursor[value], limit: valueOctets) else { throw .badParameter }
       try apply(cursor[name], text, to: &attributes)
@@ -36,8 +39,6 @@ enum XCLIENTCommand {
       attributes.isExtended = value.map { $0 == "ESMTP" }
     } else if name.equals(ignoringCase: "HELO") {
       attributes.helo = value
-    } else if name.equals(ignoringCase: "LOGIN") {
-      attributes.login = value
     } else if name.equals(ignoringCase: "DESTADDR") {
       attributes.destinationAddress = try address(value)
     } else if name.equals(ignoringCase: "DESTPORT") {

@@ -151,7 +151,7 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   mutating func close(_ replies: SMTPReply...) -> SMTPStep {
     phase = .closed
     transaction = nil
-    return .close(replies)
+    return .close(replies.map { $0.code == 421 ? $0.named(service.hostname) : $0 })
   }
 
   /// A call out of turn. The session is wrong, not the peer; nothing is promised.

@@ -64,6 +64,11 @@ extension SMTPReply {
     }
   }
 
+  /// With the host's name in front of its text, as 421 has it (RFC 5321, 4.2.2).
+  public func named(_ hostname: String) -> SMTPReply {
+    SMTPReply(code, enhanced, lines: ["\(hostname) \(text)"] + moreLines)
+  }
+
   /// This reply if it refuses (4xx, 5xx), else `451 4.3.0`: what was meant as a refusal must never read as success.
   var asRefusal: SMTPReply { code >= 400 ? self : .internalError }
 }

@@ -8,8 +8,9 @@ struct StoreCompact: AdminSubcommand {
     commandName: "compact", abstract: "Give space back that removed mail took.")
 
   @OptionGroup var configuration: ConfigurationOption
+  @OptionGroup var format: JSONOption
 
   func command() throws(AdminFailure) -> any AdminCommand {
-    CompactStore()
+    CompactStore(isJSON: format.json)
   }
 }

@@ -186,7 +186,7 @@ struct CommandTests {
       #expect(
         recipients.map { Set($0.keys) } == Array(repeating: ["address", "state", "attempts", "nextAttempt", "lastReply"], count: 2))
       #expect(recipients.map { $0["state"] as? String } == ["waiting", "waiting"])
-      let held = try await stage.run(ActOnQueue(deed: .hold, words: QueueWords(recipient: "x@example.org"), meansAll: false))
+      let held = try await stage.run(ActOnQueue(deed: .hold, words: QueueWords(recipient: "<x@example.org>"), meansAll: false))
       #expect(held.text == "1 recipient held\n")
       #expect(try await stage.run(CountQueue(isJSON: false)).text == "1 messages; recipients: 1 waiting, 1 held, 0 active\n")
       let id = QueueID(rawValue: 77).description
@@ -200,6 +200,11 @@ struct CommandTests {
       #expect(await stage.refusal(ShowTrace(subject: "nonsense", isJSON: false))?.contains("neither") == true)
       try await stage.run(ActOnQueue(deed: .remove, words: QueueWords(domain: "example.org"), meansAll: false))
       #expect(try await stage.run(ListQueue(words: QueueWords(), isJSON: false)).text == "the queue is empty\n")
+      let others = QueueWords(sender: "<>", recipient: "<x@example.org>")
+      #expect(try await stage.run(ListQueue(words: others, isJSON: false)).text == "nothing in the queue matches\n")
+      for words in [QueueWords(sender: "notaddr"), QueueWords(recipient: "notaddr")] {
+        #expect(await stage.refusal(ListQueue(words: words, isJSON: false))?.hasPrefix("notaddr is not an address") == true)
+      }
       #expect(
         await stage.refusal(ActOnQueue(deed: .retry, words: QueueWords(ids: [id]), meansAll: false))
           == "nothing in the queue matches")

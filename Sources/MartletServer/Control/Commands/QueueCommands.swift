@@ -24,7 +24,24 @@ public struct QueueWords: Hashable, Sendable {
   func selection() throws(AdminFailure) -> QueueSelection {
     var found: [QueueID] = []
     for text in ids { found.append(try Self.id(text)) }
-    return QueueSelection(ids: found, sender: sender, recipient: recipient, domain: try domain.map(DomainWords.name))
+    return QueueSelection(
+      ids: found, sender: try sender.map(Self.reversePath), recipient: try recipient.map(Self.address),
+      domain: try domain.map(DomainWords.name))
+  }
+
+  private static func reversePath(_ text: String) throws(AdminFailure) -> String {
+    text.isEmpty || text == "<>" ? "" : try address(text)
+  }
+
+  /// The address without brackets and quotes, as the store compares it.
+  private static func address(_ text: String) throws(AdminFailure) -> String {
+    let isBracketed = text.utf8.count > 2 && text.utf8.first == 0x3C && text.utf8.last == 0x3E
+    do throws(AddressError) {
+      let address = try AddressParser(allowsUTF8: true).mailbox(isBracketed ? String(text.dropFirst().dropLast()) : text)
+      return "\(address.localPart)@\(address.domain)"
+    } catch {
+      throw AdminFailure("\(text) is not an address: \(error)", exitCode: 64)
+    }
   }
 
   static func id(_ text: String) throws(AdminFailure) -> QueueID {
@@ -110,7 +127,7 @@ public struct ListQueue: AdminCommand {
       }
     }
     if isJSON { return try await context.write(array.ending()) }
-    if after == nil { try await context.say("the queue is empty") }
+    if after == nil { try await context.say(words.isEmpty ? "the queue is empty" : "nothing in the queue matches") }
   }
 
   private func add(_ message: QueuedMessage, to table: inout TextTable, _ context: AdminContext) {

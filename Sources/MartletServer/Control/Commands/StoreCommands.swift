@@ -55,7 +55,14 @@ public struct VerifyStore: AdminCommand {
 
 /// `martlet store compact`
 public struct CompactStore: AdminCommand {
-  public init() {}
+  public var isJSON: Bool
+
+  public init(isJSON: Bool = false) { self.isJSON = isJSON }
+
+  struct Report: Encodable {
+    /// Octets given back.
+    var freed: Int64
+  }
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
     let store = context.store
@@ -67,6 +74,7 @@ public struct CompactStore: AdminCommand {
       }
     }
     let freed = try await context.asking { () throws(StoreError) in try result.get() }
+    if isJSON { return try await context.sayJSON(Report(freed: freed)) }
     try await context.say("\(ByteCount(octets: freed)) freed")
   }
 }
