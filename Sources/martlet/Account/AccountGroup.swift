@@ -5,7 +5,8 @@ struct AccountGroup: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account", abstract: "Accounts: who has mailboxes here.",
     subcommands: [
-      AccountAdd.self, AccountList.self, AccountPassword.self, AccountEnable.self, AccountDisable.self, AccountQuota.self,
+      AccountAdd.self, AccountImport.self, AccountList.self, AccountPassword.self, AccountEnable.self, AccountDisable.self,
+      AccountQuota.self,
       AccountRemove.self,
     ])
 }

@@ -49,9 +49,9 @@ final class CommandStage {
   }
 
   /// What a command was refused with; nil if it was not.
-  func refusal(_ command: some AdminCommand) async -> String? {
+  func refusal(_ command: some AdminCommand, input: String = "") async -> String? {
     do throws(AdminFailure) {
-      try await run(command)
+      try await run(command, input: input)
       return nil
     } catch {
       return error.message

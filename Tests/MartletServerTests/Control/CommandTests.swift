@@ -54,6 +54,33 @@ struct CommandTests {
     }
   }
 
+  @Test("a list of accounts is judged whole before any is made, and may be given again")
+  func accountList() async throws {
+    try await withStage { stage in
+      try await stage.populate()
+      let hash = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"
+      let names = (0..<250).map { "u\($0)@example.test" }
+      let list =
+        "# people\n\nU0@example.test,5MB,\(hash)\r\n" + names.dropFirst().joined(separator: "\n")
+        + "\nalice@example.test\nu1@example.test\n"
+      for (bad, told) in [
+        ("nobody", "line 255: nobody is not an address"), ("x@out.test", "line 255: out.test is not a domain"),
+        ("x@example.test,lots", "line 255: lots is not a size"), ("x@example.test,,secret", "line 255: the third field"),
+      ] {
+        let refusal = await stage.refusal(ImportAccounts(isJSON: false), input: list + bad)
+        #expect(refusal?.hasPrefix(told) == true, "\(refusal ?? "taken")")
+      }
+      #expect(try await stage.store.directory().accounts.count == 2)
+      #expect(
+        try await stage.run(ImportAccounts(isJSON: false), input: list).text == "250 added, 2 were there already\n")
+      #expect(
+        try await stage.run(ImportAccounts(isJSON: false), input: list).text == "0 added, 252 were there already\n")
+      let accounts = try await stage.store.directory().accounts
+      let first = accounts.first { $0.address.localPart == "u0" }
+      #expect(accounts.count == 252 && first?.quota == 5_000_000 && first?.passwordHash == hash)
+    }
+  }
+
   @Test("an account's mail can be forwarded, with or without a copy; without, it is said")
   func forwarding() async throws {
     try await withStage { stage in

@@ -166,10 +166,14 @@ enum AccountChange {
 }
 
 enum PasswordInput {
+  static func isHash(_ text: String) -> Bool {
+    text.hasPrefix("$argon2id$") && text.utf8.count < 512 && text.utf8.allSatisfy(\.isASCIIVisible)
+  }
+
   /// The hash that the command line made of the password.
   static func hash(_ input: [UInt8]) throws(AdminFailure) -> String {
     let text = String(decoding: input, as: UTF8.self)
-    guard text.hasPrefix("$argon2id$"), text.utf8.count < 512, text.utf8.allSatisfy(\.isASCIIVisible) else {
+    guard isHash(text) else {
       throw AdminFailure("the password came without its hash; are both ends of the same release?")
     }
     return text
