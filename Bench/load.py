@@ -48,8 +48,19 @@ class Sink:
         self.child.wait()
 
 
-def source(port, messages, sessions, size):
-    """Runs smtp-source to its end."""
-    subprocess.run(
-        ["smtp-source", "-m", str(messages), "-s", str(sessions), "-l", str(size), "-f", "sender@source.example", "-t",
-         "recipient@sink.example", f"127.0.0.1:{port}"], check=True, capture_output=True, text=True)
+def source(port, messages, sessions, size, recipients=("recipient@sink.example",), numbered=False):
+    """Runs smtp-source to its end; several side by side where there are several recipients, messages and sessions divided among them.
+    `numbered`: the only recipient gets a number in front, from 1, another for each message."""
+    recipients = recipients[:sessions]
+    if messages % len(recipients) or sessions % len(recipients):
+        raise ValueError(f"{messages} messages in {sessions} sessions can't be divided among {len(recipients)} recipients")
+    running = [
+        subprocess.Popen(
+            ["smtp-source", "-m", str(messages // len(recipients)), "-s", str(sessions // len(recipients)), "-l", str(size),
+             "-f", "sender@source.example", *(["-N"] if numbered else []), "-t", recipient, f"127.0.0.1:{port}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for recipient in recipients
+    ]
+    said = [one.communicate()[0] for one in running]
+    if any(one.returncode for one in running):
+        raise RuntimeError("smtp-source failed: " + "".join(said)[-2000:])

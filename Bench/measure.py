@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import load
+import loads
 import usage
 from servers import eventually
 
@@ -15,18 +16,36 @@ SYNCS = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs")
 def relay(server, sink, messages, sessions, size):
     """Sends `messages` through `server` to `sink`. Time counts from the first connection until the last message arrives; CPU and
     bytes until the server is at rest again."""
-    usage.settle(server.pid)
-    before, cpu, written = sink.read(), usage.cpu_seconds(server.pid), usage.bytes_written(server.pid)
+    return run(server, sink, messages, sessions, size, {})
+
+
+def deliver(server, messages, sessions, size, numbered=False):
+    """Sends `messages` into `server`'s mailboxes. Time counts until the last can be read there."""
+    goal = {"recipients": [address("")] if numbered else [address(n + 1) for n in range(loads.FEW)], "numbered": numbered}
+    return run(server, server, messages, sessions, size, goal)
+
+
+def address(number):
+    return f"{number}box@boxes.example"
+
+
+def run(server, sink, messages, sessions, size, goal):
+    usage.settle(server.pids)
+    before, cpu, written = sink.read(), usage.cpu_seconds(server.pids), usage.bytes_written(server.pids)
     started = time.monotonic()
-    load.source(server.port, messages, sessions, size)
+    load.source(server.port, messages, sessions, size, **goal)
     ended = sink.wait(before + messages, 120)
-    usage.settle(server.pid)
-    return {
+    usage.settle(server.pids)
+    result = {
         "seconds": ended - started,
         "perSecond": messages / (ended - started),
-        "cpuPer1000": (usage.cpu_seconds(server.pid) - cpu) / messages * 1000,
-        "bytesWritten": (usage.bytes_written(server.pid) - written) / messages,
+        "cpuPer1000": (usage.cpu_seconds(server.pids) - cpu) / messages * 1000,
+        "bytesWritten": (usage.bytes_written(server.pids) - written) / messages,
     }
+    arrived = sink.read()  # after the figures are taken: asking costs the server something
+    if arrived != before + messages:
+        raise RuntimeError(f"{arrived - before} of {messages} messages arrived at {server.name}'s end")
+    return result
 
 
 def counts(make, folder, sink, messages, sessions, size):
@@ -64,7 +83,7 @@ def traced(make, folder, sink, messages, sessions, size, options):
         if messages:
             load.source(server.port, messages, sessions, size)
             sink.wait(before + messages, 300)
-        usage.settle(server.pid)
+        usage.settle(server.pids)
     finally:
         end_traced(server)
     return parse_summary(summary.read_text())
@@ -100,11 +119,11 @@ def allocations(make, folder, sink, messages, sessions, size, library):
         before = sink.read()
         load.source(server.port, 100, sessions, size)
         sink.wait(before + 100, 60)
-        usage.settle(server.pid)
+        usage.settle(server.pids)
         start = count()
         load.source(server.port, messages, sessions, size)
         sink.wait(before + 100 + messages, 120)
-        usage.settle(server.pid)
+        usage.settle(server.pids)
         return (count() - start) / messages
     finally:
         server.stop()

@@ -132,6 +132,8 @@ public protocol MailStore: Sendable {
   func removeAlias(_ address: EmailAddress) async throws(StoreError)
   /// Octets an account holds, and its domain.
   func usage(of account: AccountID) async throws(StoreError) -> Usage
+  /// What accounts hold, in the order of their ids behind `account`, at most 1,000 a call; none: there are no more.
+  func holdings(after account: AccountID?) async throws(StoreError) -> [Holding]
 
   // MARK: Trace
 
@@ -260,21 +262,6 @@ public struct CopyResult: Hashable, Sendable {
   public init(uidValidity: UIDValidity, pairs: [Pair]) {
     self.uidValidity = uidValidity
     self.pairs = pairs
-  }
-}
-
-public struct Usage: Hashable, Sendable {
-  public var messages: Int
-  public var octets: Int64
-  public var quota: Int64
-  public var domainOctets: Int64
-  public var domainQuota: Int64
-  public init(messages: Int, octets: Int64, quota: Int64, domainOctets: Int64, domainQuota: Int64) {
-    self.messages = messages
-    self.octets = octets
-    self.quota = quota
-    self.domainOctets = domainOctets
-    self.domainQuota = domainQuota
   }
 }
 

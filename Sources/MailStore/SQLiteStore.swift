@@ -100,14 +100,6 @@ public final class SQLiteStore: MailStore {
     SQLiteStore(try await StoreParts.open(options, surroundings))
   }
 
-  /// How it is.
-  public var condition: StoreCondition { health.condition }
-
-  public var refusal: StoreError? {
-    if let failure = health.failure { return .unavailable(failure) }
-    return health.isShortOfSpace ? .full : nil
-  }
-
   // MARK: Bodies
 
   public func makeSpool() -> any BodySpool { bodies.makeSpool() }
@@ -336,6 +328,10 @@ public final class SQLiteStore: MailStore {
 
   public func usage(of account: AccountID) async throws(StoreError) -> Usage {
     try await readers.read { try MailboxReading.usage(of: account, in: $0) }
+  }
+
+  public func holdings(after account: AccountID?) async throws(StoreError) -> [Holding] {
+    try await readers.read { try MailboxReading.holdings(after: account, in: $0) }
   }
 
   // MARK: Trace

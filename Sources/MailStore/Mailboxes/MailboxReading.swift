@@ -130,6 +130,20 @@ enum MailboxReading {
     return (ranges, count < limit || last == .max ? nil : last + 1)
   }
 
+  static func holdings(after account: AccountID?, in database: Database) throws -> [Holding] {
+    var found: [Holding] = []
+    try database.each(
+      """
+      SELECT account, cast(total(messages) AS INTEGER), cast(total(size) AS INTEGER) FROM mailboxes WHERE name IS NOT NULL AND account > ?
+      GROUP BY account ORDER BY account LIMIT 1000
+      """, [.int(account?.rawValue ?? .min)]
+    ) { row in
+      found.append(Holding(account: AccountID(rawValue: row.int(0)), messages: Int(row.int(1)), octets: row.int(2)))
+      return true
+    }
+    return found
+  }
+
   static func usage(of account: AccountID, in database: Database) throws -> Usage {
     let own = try database.first("SELECT quota, domain FROM accounts WHERE id = ?", [.int(account.rawValue)]) {
       ($0.int(0), $0.text(1))
@@ -140,13 +154,16 @@ enum MailboxReading {
         "SELECT cast(total(messages) AS INTEGER), cast(total(size) AS INTEGER) FROM mailboxes WHERE account = ? AND name IS NOT NULL",
         [.int(account.rawValue)]
       ) { (Int($0.int(0)), $0.int(1)) } ?? (0, 0)
-    let domainOctets =
-      try database.first(
-        """
-        SELECT cast(total(m.size) AS INTEGER) FROM accounts a JOIN mailboxes m ON m.account = a.id WHERE a.domain = ? AND m.name IS NOT NULL
-        """, [.text(domain)]
-      ) { $0.int(0) } ?? 0
     let domainQuota = try database.first("SELECT quota FROM domains WHERE name = ?", [.text(domain)]) { $0.int(0) } ?? 0
+    var domainOctets: Int64 = 0
+    if domainQuota > 0 {
+      domainOctets =
+        try database.first(
+          """
+          SELECT cast(total(m.size) AS INTEGER) FROM accounts a JOIN mailboxes m ON m.account = a.id WHERE a.domain = ? AND m.name IS NOT NULL
+          """, [.text(domain)]
+        ) { $0.int(0) } ?? 0
+    }
     return Usage(messages: held.0, octets: held.1, quota: quota, domainOctets: domainOctets, domainQuota: domainQuota)
   }
 }

@@ -57,6 +57,10 @@ struct StoreModel {
         differences += try await compare(box, with: model, store)
       }
       let usage = try await store.usage(of: person.account.id)
+      let held = try await store.holdings(after: AccountID(rawValue: person.account.id.rawValue - 1)).first
+      if held != Holding(account: person.account.id, messages: usage.messages, octets: usage.octets) {
+        differences.append("holding \(String(describing: held)), usage \(usage)")
+      }
       if usage.octets != person.octets { differences.append("usage \(usage.octets), model \(person.octets)") }
     }
     differences += try await compareQueue(with: store)

@@ -78,6 +78,10 @@ struct CommandTests {
       let accounts = try await stage.store.directory().accounts
       let first = accounts.first { $0.address.localPart == "u0" }
       #expect(accounts.count == 252 && first?.quota == 5_000_000 && first?.passwordHash == hash)
+      let many = (0..<1_800).map { "m\($0)@example.test\n" }.joined()
+      try await stage.run(ImportAccounts(isJSON: true), input: many)
+      let listed = try json(try await stage.run(ListAccounts(domain: nil, isJSON: true)))
+      #expect(listed.count == 2_052 && listed.allSatisfy { $0["messages"] as? Int == 0 })
     }
   }
 

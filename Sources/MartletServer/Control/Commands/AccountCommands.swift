@@ -134,24 +134,37 @@ public struct ListAccounts: AdminCommand {
     let wanted = if let domain { try DomainWords.name(domain) } else { nil as String? }
     let accounts = try await context.directory().accounts.filter { wanted == nil || $0.address.domain == wanted }
       .sorted { ($0.address.domain, $0.address.localPart) < ($1.address.domain, $1.address.localPart) }
+    let holdings = try await holdings(context)
     var rows: [Row] = []
     var table = TextTable(
       ("ACCOUNT", .left), ("STATE", .left), ("MESSAGES", .right), ("SIZE", .right), ("QUOTA", .right), ("SINCE", .left))
     for account in accounts {
-      let usage = try await context.asking { () async throws(StoreError) in try await context.store.usage(of: account.id) }
+      let held = holdings[account.id] ?? Holding(account: account.id, messages: 0, octets: 0)
       rows.append(
         Row(
           address: account.address.wire, enabled: account.isEnabled, password: !account.passwordHash.isEmpty,
-          messages: usage.messages,
-          size: usage.octets, quota: account.quota, created: account.created.iso8601))
+          messages: held.messages,
+          size: held.octets, quota: account.quota, created: account.created.iso8601))
       let state = account.isEnabled ? (account.passwordHash.isEmpty ? "no password" : "enabled") : "disabled"
       let quota = account.quota == 0 ? "none" : ByteCount(octets: account.quota).description
       table.add(
-        account.address.wire, state, "\(usage.messages)", ByteCount(octets: usage.octets).description, quota,
+        account.address.wire, state, "\(held.messages)", ByteCount(octets: held.octets).description, quota,
         context.readable(account.created))
     }
     if isJSON { return try await context.sayJSON(rows) }
     try await context.say(table, orElse: "no accounts; \"martlet account add ADDRESS --password-stdin\" adds one")
+  }
+
+  private func holdings(_ context: AdminContext) async throws(AdminFailure) -> [AccountID: Holding] {
+    var found: [AccountID: Holding] = [:]
+    var last: AccountID?
+    while true {
+      let after = last
+      let page = try await context.asking { () async throws(StoreError) in try await context.store.holdings(after: after) }
+      guard let end = page.last else { return found }
+      for one in page { found[one.account] = one }
+      last = end.account
+    }
   }
 }
 
