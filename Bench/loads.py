@@ -18,6 +18,13 @@ class Load:
 MAILBOXES = 10_000
 FEW = 20  # mailboxes that a load with `numbered` false goes to, in turn
 
+
+
+def address(number):
+    """Of a mailbox, from 1; of the one that smtp-source puts numbers in front of, for ""."""
+    return f"{number}box@boxes.example"
+
+
 LOADS = [
     Load("relayed", "4 KB, 1 session", 1000, 1, 4096, speed=2),
     Load("relayed", "4 KB, 20 sessions", 6000, 20, 4096, speed=5, cpu=1 / 8),

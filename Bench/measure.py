@@ -21,12 +21,8 @@ def relay(server, sink, messages, sessions, size):
 
 def deliver(server, messages, sessions, size, numbered=False):
     """Sends `messages` into `server`'s mailboxes. Time counts until the last can be read there."""
-    goal = {"recipients": [address("")] if numbered else [address(n + 1) for n in range(loads.FEW)], "numbered": numbered}
+    goal = {"recipients": [loads.address("")] if numbered else [loads.address(n + 1) for n in range(loads.FEW)], "numbered": numbered}
     return run(server, server, messages, sessions, size, goal)
-
-
-def address(number):
-    return f"{number}box@boxes.example"
 
 
 def run(server, sink, messages, sessions, size, goal):

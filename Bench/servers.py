@@ -11,7 +11,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Tests" / "EndToEnd"))
 
 import loads  # noqa: E402
-import measure  # noqa: E402
 from peers.dovecot import Dovecot  # noqa: E402
 from peers.martlet import Martlet  # noqa: E402
 from peers.postfix import Postfix  # noqa: E402
@@ -114,7 +113,7 @@ class PostfixDovecotServer:
             folder / "postfix", virtual_mailbox_domains="boxes.example", virtual_mailbox_maps=f"texthash:{folder}/boxes",
             virtual_transport=f"lmtp:unix:{self.dovecot.socket}", lmtp_destination_recipient_limit=1, lmtp_destination_concurrency_limit=20,
             lmtp_connection_cache_destinations=f"unix:{self.dovecot.socket}", lmtp_connection_reuse_count_limit=10000)
-        (folder / "boxes").write_text("".join(f"{measure.address(n + 1)} x\n" for n in range(loads.MAILBOXES)))
+        (folder / "boxes").write_text("".join(f"{loads.address(n + 1)} x\n" for n in range(loads.MAILBOXES)))
         self.port, self.count, self.read_to = self.postfix.port, 0, 0
 
     def start(self):
@@ -160,7 +159,7 @@ class MartletMailboxes:
     def start(self):
         self.server.start()
         self.server.command("domain", "add", "boxes.example")
-        self.server.command("account", "import", input="".join(f"{measure.address(n + 1)}\n" for n in range(loads.MAILBOXES)))
+        self.server.command("account", "import", input="".join(f"{loads.address(n + 1)}\n" for n in range(loads.MAILBOXES)))
         return self
 
     @property

@@ -68,7 +68,8 @@ extension SMTPSession {
 
   // MARK: Questions
 
-  func answer(_ question: SMTPQuestion) async -> SMTPStep {
+  /// The step that the answer leads to; nil if it may take time.
+  func answerAtOnce(_ question: SMTPQuestion) -> SMTPStep? {
     switch question {
     case .greeting:
       return conversation.answer(.accept)
@@ -87,12 +88,17 @@ extension SMTPSession {
         return conversation.answer(.refuse(StoreReply.reply(to: refusal)))
       }
       return conversation.answer(listener.reception.judge(sender: sender, from: client))
-    case .recipient(let recipient):
-      return await answer(recipient: recipient)
-    case .message(let message):
-      return await store(message)
     case .xclient(let attributes):
       return take(attributes)
+    case .recipient, .message: return nil
+    }
+  }
+
+  func answer(_ question: SMTPQuestion) async -> SMTPStep {
+    switch question {
+    case .recipient(let recipient): await answer(recipient: recipient)
+    case .message(let message): await store(message)
+    case .greeting, .sender, .xclient: answerAtOnce(question) ?? conversation.answer(.refuse(StoreReply.reply(to: .closed)))
     }
   }
 

@@ -23,6 +23,8 @@ public final class SMTPSession {
   let connection: Connection
   let started: MonotonicInstant
   var conversation: SMTPConversation<Receipt>
+  /// What is done next.
+  private var step = SMTPStep.proceed
   var parser: SMTPCommandParser
   var client: Client
   var ticket: Overload.Ticket?
@@ -52,43 +54,88 @@ public final class SMTPSession {
   }
 
   /// Serves the connection until it ends.
+  ///
+  /// Most connections wait most of the time, and a task keeps the largest stack it ever had. So what needs no waiting is done in functions
+  /// that are not asynchronous, and this one, which every wait stands on, holds no large value.
   public func run() async {
-    defer {
-      endIntake()
-      endTransaction()
-    }
-    guard await takeProxyHeader() else { return connection.abort() }
+    defer { letGo() }
+    if client.isProxy { guard await takeProxyHeader() else { return connection.abort() } }
     // An answer in clear would confuse a client that expects TLS, so who is shed before TLS is only closed.
     guard admit() else { return connection.close() }
-    defer { ticket.map(listener.overload.leave) }
-    guard await beginTLS() else { return connection.close() }
-    conversation = SMTPConversation(listener.service, tls: connection.tls, mayUseXCLIENT: client.mayUseXCLIENT)
-    conversation.isTrusted = client.isTrusted
-    client.tls = connection.tls
-    var step = await firstStep()
+    if listener.isImplicitTLS { guard await beginTLS() else { return connection.close() } }
+    beginConversation()
+    if spokeEarly { await takeEarlyTalk() } else { step = conversation.start() }
+    while true {
+      switch advance() {
+      case .input: await awaitInput()
+      case .pause: await pause()
+      case .work: await work()
+      case .end: return connection.close()
+      }
+    }
+  }
+
+  @inline(never)
+  private func letGo() {
+    ticket.map(listener.overload.leave)
+    endIntake()
+    endTransaction()
+  }
+
+  /// What `advance` could not go on without.
+  private enum Wait {
+    /// The next command, or its end.
+    case input
+    /// A turn for the others, room in the output, or the conversation's delay.
+    case pause
+    /// Store, TLS or the bytes of a message.
+    case work
+    /// Nothing: the connection ends.
+    case end
+  }
+
+  /// Does all that can be done at once; what to wait for then.
+  @inline(never)
+  private func advance() -> Wait {
     while true {
       forgetWhatEnded()
       switch step {
       case .proceed:
-        step = await nextInput()
+        guard let input = parser.next(from: &connection.input) else { return .input }
+        lineStart = nil
+        step = conversation.handle(input)
       case .reply(let reply):
         write(reply)
-        step = await afterReply()
+        step = .proceed
+        if isPauseDue() { return .pause }
       case .replies(let replies):
         for reply in replies { write(reply) }
-        step = await afterReply()
+        step = .proceed
+        if isPauseDue() { return .pause }
       case .ask(let question):
-        step = await answer(question)
-      case .receive(let reply, let decoder):
-        if let reply { write(reply) }
-        step = await receive(decoder)
-      case .upgradeTLS(let reply):
-        write(reply)
-        step = await upgradeTLS()
+        guard let answered = answerAtOnce(question) else { return .work }
+        step = answered
+      case .receive, .upgradeTLS: return .work
       case .close(let replies):
         for reply in replies { write(reply) }
-        return connection.close()
+        return .end
       }
+    }
+  }
+
+  /// Does what the step says and may have to wait for; `step` is the next one.
+  @inline(never)
+  private func work() async {
+    switch step {
+    case .ask(let question):
+      step = await answer(question)
+    case .receive(let reply, let decoder):
+      if let reply { write(reply) }
+      step = await receive(decoder)
+    case .upgradeTLS(let reply):
+      write(reply)
+      step = await upgradeTLS()
+    case .proceed, .reply, .replies, .close: break
     }
   }
 
@@ -119,53 +166,66 @@ public final class SMTPSession {
 
   // MARK: Waiting
 
-  /// What follows a reply: the next input, after a turn for the others and the conversation's delay, if it is time for them.
-  private func afterReply() async -> SMTPStep {
+  /// Whether something comes between a reply and the next command.
+  private func isPauseDue() -> Bool {
     commandsInTurn += 1
+    return conversation.delay > .zero || connection.output.readableBytes >= listener.limits.output
+      || commandsInTurn >= listener.limits.commandsPerTurn
+  }
+
+  /// The conversation's delay, room for output, a turn for the others.
+  @inline(never)
+  private func pause() async {
     if conversation.delay > .zero {
       connection.flush()
       await listener.sleeper.sleep(until: listener.clock.monotonic().advanced(by: conversation.delay))
     }
     if connection.output.readableBytes >= listener.limits.output {
       let deadline = listener.clock.monotonic().advanced(by: listener.limits.command)
-      guard await connection.drain(until: deadline) else { return .close([]) }
+      guard await connection.drain(until: deadline) else {
+        step = .close([])
+        return
+      }
       commandsInTurn = 0
     } else if commandsInTurn >= listener.limits.commandsPerTurn {
       commandsInTurn = 0
       await Task.yield()
     }
-    return await nextInput()
   }
 
-  /// The step that the next command leads to.
-  private func nextInput() async -> SMTPStep {
-    while true {
-      if let input = parser.next(from: &connection.input) {
-        lineStart = nil
-        return conversation.handle(input)
-      }
-      commandsInTurn = 0
-      // What has begun is finished first (never half a message); then the place is another's.
-      if connection.isShed, !conversation.holdsBody { return conversation.shed() }
-      let now = listener.clock.monotonic()
-      if !conversation.holdsBody { ticket?.waits(since: now) }
-      let wake = await connection.receive(until: commandDeadline(now))
-      ticket?.works()
-      switch wake {
-      case .data:
-        if lineStart == nil {
-          lineStart = (listener.clock.monotonic(), connection.bytesReceived)
-        }
-      case .closed: return .close([])
-      case .deadline:
-        // Being shed ends the wait too.
-        if connection.isShed, listener.clock.monotonic() < commandDeadline(now) { continue }
-        return conversation.deadlinePassed()
-      case .shutdown:
-        let step = conversation.shutdown()
-        if case .proceed = step { continue }
-        return step
-      }
+  /// Waits for more input, or sets the step that the wait's end leads to.
+  @inline(never)
+  private func awaitInput() async {
+    commandsInTurn = 0
+    let now = listener.clock.monotonic()
+    guard mayWait(since: now) else { return }
+    let wake = await connection.receive(until: commandDeadline(now))
+    ticket?.works()
+    woke(wake, since: now)
+  }
+
+  @inline(never)
+  private func mayWait(since now: MonotonicInstant) -> Bool {
+    // What has begun is finished first (never half a message); then the place is another's.
+    guard !connection.isShed || conversation.holdsBody else {
+      step = conversation.shed()
+      return false
+    }
+    if !conversation.holdsBody { ticket?.waits(since: now) }
+    return true
+  }
+
+  @inline(never)
+  private func woke(_ wake: Connection.Wake, since now: MonotonicInstant) {
+    switch wake {
+    case .data:
+      if lineStart == nil { lineStart = (listener.clock.monotonic(), connection.bytesReceived) }
+    case .closed: step = .close([])
+    case .deadline:
+      // Being shed ends the wait too.
+      if connection.isShed, listener.clock.monotonic() < commandDeadline(now) { return }
+      step = conversation.deadlinePassed()
+    case .shutdown: step = conversation.shutdown()
     }
   }
 
@@ -179,14 +239,23 @@ public final class SMTPSession {
 
   // MARK: Beginnings
 
-  private func firstStep() async -> SMTPStep {
-    // Behind a proxy or implicit TLS the client may have spoken before we could listen; that is no early talk (HOSTILE 7).
-    guard !client.cameByProxy, connection.tls == nil, connection.hasEarlyInput else { return conversation.start() }
-    // What was said decides whether a word is due (HOSTILE 8 and 13). It has come already, so nobody waits.
-    if connection.input.readableBytes == 0 { _ = await connection.receive(until: listener.clock.monotonic()) }
-    return conversation.earlyTalk(ProtocolGuess.foreign(in: connection.input))
+  @inline(never)
+  private func beginConversation() {
+    conversation = SMTPConversation(listener.service, tls: connection.tls, mayUseXCLIENT: client.mayUseXCLIENT)
+    conversation.isTrusted = client.isTrusted
+    client.tls = connection.tls
   }
 
+  /// Behind a proxy or implicit TLS the client may have spoken before we could listen; that is no early talk (HOSTILE 7).
+  private var spokeEarly: Bool { !client.cameByProxy && connection.tls == nil && connection.hasEarlyInput }
+
+  /// What was said decides whether a word is due (HOSTILE 8 and 13). It has come already, so nobody waits.
+  private func takeEarlyTalk() async {
+    if connection.input.readableBytes == 0 { _ = await connection.receive(until: listener.clock.monotonic()) }
+    step = conversation.earlyTalk(ProtocolGuess.foreign(in: connection.input))
+  }
+
+  @inline(never)
   private func admit() -> Bool {
     let connection = connection
     // XCLIENT names whose share it is; who may use a Unix socket, its file's mode says.
@@ -230,7 +299,6 @@ public final class SMTPSession {
 
   /// Takes the PROXY header that a configured proxy puts in front (HOSTILE 13). False: close without a reply.
   private func takeProxyHeader() async -> Bool {
-    guard client.isProxy else { return true }
     let deadline = started.advanced(by: listener.limits.proxyHeader)
     while true {
       do throws(ProxyHeaderError) {
@@ -250,9 +318,8 @@ public final class SMTPSession {
     }
   }
 
-  /// Implicit TLS (RFC 8314, 3). True if there is nothing to do.
+  /// Implicit TLS (RFC 8314, 3).
   private func beginTLS() async -> Bool {
-    guard listener.isImplicitTLS else { return true }
     guard let context = listener.tls else { return false }
     let deadline = listener.clock.monotonic().advanced(by: listener.limits.handshake)
     // Only a PROXY header can have brought bytes so far; those behind it belong to the handshake.

@@ -230,7 +230,7 @@ def test_over_the_global_limit_the_longest_idle_goes(martlet):
                 break
             assert newest.greeting[0] == 421 and newest.greeting[1][0].startswith("4.3.2"), newest.greeting
             newest.close()
-        assert b"421 4.3.2 Too many connections" in victim.closed(), "the longest idle connection goes, and is told why"
+        assert b"421 4.3.2 mx.example.test Too many connections" in victim.closed(), "the longest idle connection goes, and is told why"
         wires.append(newest)
     for wire in (working, *wires[3:]):
         wire.expect("NOOP", 250)

@@ -27,6 +27,10 @@ final class ListenerService: Sendable {
 
   var current: SMTPListener { holder.withLock { $0 } }
 
+  /// A session as the listener is configured just now.
+  @inline(never)
+  func session(_ connection: Connection) -> SMTPSession { SMTPSession(current, connection) }
+
   /// What a client is told for whom there is no session; nothing where it waits for TLS.
   var refusal: [UInt8] {
     let listener = current

@@ -124,7 +124,7 @@ public final class Server: Sendable {
       let listener = try await Listener.start(
         on: socket, options: options, loops: parts.loops, clock: parts.clock, logger: parts.log
       ) { connection in
-        await SMTPSession(service.current, connection).run()
+        await service.session(connection).run()
       }
       state.withLock {
         $0.listeners.append(listener)

@@ -176,20 +176,25 @@ public final class Listener: Sendable {
   }
 
   private func serve(_ connection: Connection) async {
-    if let context = options.implicitTLS {
-      let deadline = clock.monotonic().advanced(by: options.limits.handshakeTime)
-      let outcome = await connection.startTLS(TLSRequest(role: .server, context: context), until: deadline)
-      guard case .established = outcome else {
-        counters.withLock { $0.failedHandshakes &+= 1 }
-        logger.info(
-          "handshake failed",
-          metadata: ["listener": "\(options.name)", "client": "\(connection.remote)", "reason": "\(outcome)"])
-        connection.abort()
-        return
-      }
+    if options.implicitTLS != nil {
+      guard await shakeHands(connection) else { return connection.abort() }
     }
     await session(connection)
     connection.close()
+  }
+
+  /// Apart, so that what waits in `session` stands on nothing large.
+  @inline(never)
+  private func shakeHands(_ connection: Connection) async -> Bool {
+    guard let context = options.implicitTLS else { return true }
+    let deadline = clock.monotonic().advanced(by: options.limits.handshakeTime)
+    let outcome = await connection.startTLS(TLSRequest(role: .server, context: context), until: deadline)
+    if case .established = outcome { return true }
+    counters.withLock { $0.failedHandshakes &+= 1 }
+    logger.info(
+      "handshake failed",
+      metadata: ["listener": "\(options.name)", "client": "\(connection.remote)", "reason": "\(outcome)"])
+    return false
   }
 }
 

@@ -13,13 +13,13 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   /// What is being waited for.
   enum Phase: Sendable {
     case new
-    case asking(SMTPQuestion)
+    indirect case asking(SMTPQuestion)
     /// The next command; `isWelcome` is false after a refused greeting (RFC 5321, 3.1).
     case commands(isWelcome: Bool)
     case data
     case chunk(isLast: Bool)
     /// A chunk that is thrown away, and its reply.
-    case discarding(SMTPReply, isLast: Bool)
+    indirect case discarding(SMTPReply, isLast: Bool)
     case handshake
     case closed
   }

@@ -3,6 +3,8 @@ import MailModel
 import NIOCore
 
 /// What the session does next. Replies in it are written in order; nothing else is.
+///
+/// The large cases are boxes: a step is passed on more often than it is one of them, and what waits for a step pays for the largest.
 public enum SMTPStep: Sendable {
   /// Nothing to write; go on with what was being waited for (mostly the next input for `handle`).
   case proceed
@@ -11,10 +13,10 @@ public enum SMTPStep: Sendable {
   /// LMTP after a body: write a reply a recipient, in order; feed the next input to `handle`.
   case replies([SMTPReply])
   /// Find the answer and give it to `answer` (for `.message`: `stored` or `answer` with a refusal).
-  case ask(SMTPQuestion)
+  indirect case ask(SMTPQuestion)
   /// Write the reply if there is one, run the input through the decoder until it ends, give what it says to `received`. What it yields is the
   /// message; a discarding one yields nothing.
-  case receive(SMTPReply?, DataDecoder)
+  indirect case receive(SMTPReply?, DataDecoder)
   /// Write the reply; then, if no byte stands in the input, change to TLS and call `tlsEstablished` or `tlsFailed`. The command parser
   /// begins anew.
   case upgradeTLS(SMTPReply)
