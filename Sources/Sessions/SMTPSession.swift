@@ -142,7 +142,9 @@ public final class SMTPSession {
     while true {
       if let input = parser.next(from: &connection.input) {
         lineStart = nil
-        return conversation.handle(input)
+        let step = conversation.handle(input)
+        noteTooLarge(input, step)
+        return step
       }
       commandsInTurn = 0
       // What has begun is finished first (never half a message); then the place is another's.
