@@ -82,13 +82,15 @@ extension SMTPSession {
       declaredSize = sender.declaredSize.map { Int64(clamping: $0) }
       self.sender = sender.envelope.reversePath
       client.heloName = client.namedHelo ?? conversation.clientName ?? ""
-      client.protocolKeyword = conversation.protocolKeyword(isExtended: client.namedExtended)
       guard let ticket, listener.overload.countMessage(from: ticket) else {
         note(
           Refusal(.mail, sender: self.sender, recipients: [], reply: Self.tooManyMessages, reason: "too many messages a minute"))
         return conversation.answer(.refuse(Self.tooManyMessages))
       }
-      return conversation.answer(listener.reception.judge(sender: sender, from: client))
+      let step = conversation.answer(listener.reception.judge(sender: sender, from: client))
+      // Of the transaction, which has begun with the answer.
+      client.protocolKeyword = conversation.protocolKeyword(isExtended: client.namedExtended)
+      return step
     case .recipient(let recipient):
       return await answer(recipient: recipient)
     case .message(let message):
