@@ -9,6 +9,7 @@ public struct TraceEvent: Hashable, Sendable {
     case refused = 2
     /// Into a mailbox: which, and the UID.
     case delivered = 3
+    /// Accepted, and waits to be sent on: one a recipient.
     case queued = 4
     case routed = 5
     /// One attempt with the remote's exact reply.
@@ -25,8 +26,11 @@ public struct TraceEvent: Hashable, Sendable {
     case rerouted = 15
     case discarded = 16
     case quarantined = 17
+    /// From one mailbox into another: both, with the UIDs.
     case moved = 18
+    /// Out of its mailbox for good, by its owner or with the mailbox.
     case expunged = 19
+    case copied = 20
   }
 
   public var time: Timestamp

@@ -91,6 +91,18 @@ public struct StoreLimits: Hashable, Sendable {
   /// Octets of trace kept: 1 GiB; the oldest go first.
   public var traceSize: Int64 = 1_073_741_824
 
+  /// Rows of trace that the look-ups by address and Message-ID read at a time: 2,000.
+  public var lookupBatch: Int = 2_000
+
+  /// Milliseconds after a commit before they read: 1,000. Until then what is new is found by reading the trace itself.
+  public var lookupWait: Int = 1_000
+
+  /// Entries of one part of the look-ups: 500,000 (some 15 MB); the oldest part goes once its messages have gone from the trace.
+  public var lookupPart: Int = 500_000
+
+  /// Rows of trace, not in the look-ups yet, that are read for one question: 100,000; with more it is answered `unavailable`.
+  public var lookupTail: Int = 100_000
+
   /// Noted events waiting to be written: 4,096; more are dropped and counted.
   public var waitingNotes: Int = 4_096
 

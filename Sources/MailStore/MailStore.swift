@@ -143,9 +143,14 @@ public protocol MailStore: Sendable {
   /// Calls of `note` that were dropped since the store was opened, since too many waited.
   var droppedNotes: UInt64 { get }
   func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent]
-  /// Ids of messages that an address (as sender or recipient) or a Message-ID (without brackets) stands in, the newest first, at most
-  /// `limit` (1,000 at most).
-  func traces(naming text: String, limit: Int) async throws(StoreError) -> [QueueID]
+  /// Ids of messages that an address (as sender or recipient) or a Message-ID stands in and that came since then, the newest first, at
+  /// most `limit` (1,000 at most). Found through look-ups that are derived behind delivery; `unavailable` while these are being built.
+  func traces(naming text: String, since: Timestamp?, limit: Int) async throws(StoreError) -> [QueueID]
+  /// Messages that came since then with their histories, in order of ids, the next at most `limit` (1,000 at most) behind `after`; none:
+  /// there are no more.
+  func traces(since: Timestamp?, after: QueueID?, limit: Int) async throws(StoreError) -> [TracedMessage]
+  /// Builds the trace's look-ups anew; how many entries they have.
+  func rebuildLookups(progress: @escaping @Sendable (VerifyProgress) -> Void) async throws(StoreError) -> Int64
 
   // MARK: Care
 

@@ -120,6 +120,20 @@ struct AcceptanceRecord {
 
   init() {}
 
+  /// The names alone, for who reads many.
+  static func names(in bytes: [UInt8]) -> [String] {
+    var unpacker = Unpacker(bytes)
+    _ = unpacker.number()
+    for _ in 0..<unpacker.count() {
+      _ = unpacker.number()
+      _ = unpacker.number()
+    }
+    _ = unpacker.flag()
+    var names: [String] = []
+    for _ in 0..<unpacker.count() where !unpacker.isBroken { names.append(unpacker.text()) }
+    return names
+  }
+
   init(_ bytes: [UInt8]) {
     var unpacker = Unpacker(bytes)
     _ = unpacker.number()
@@ -210,6 +224,7 @@ package enum StoredRecords {
     _ = EnvelopeRecord.unpacked(bytes)
     _ = SummaryRecord.unpacked(bytes)
     _ = AcceptanceRecord(bytes)
+    _ = AcceptanceRecord.names(in: bytes)
     _ = TraceRecord.unpacked(bytes)
     _ = AddressesRecord.unpacked(bytes)
     _ = LogScan.lastCommit { offset, count in

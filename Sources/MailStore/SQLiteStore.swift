@@ -30,6 +30,9 @@ public final class SQLiteStore: MailStore {
     public var lock: String?
     /// The SQLite VFS; nil is the system's.
     public var vfs: String?
+    /// The look-ups of the trace, as the VFS names the file; its last component is its name in the data folder. Nil: without look-ups
+    /// addresses and Message-IDs are looked for in the trace itself.
+    public var lookups: String?
     public var limits = StoreLimits()
     public var segments = SegmentLimits()
     /// Hears what a postmaster should know. Called on any worker; must only hand over.
@@ -41,8 +44,11 @@ public final class SQLiteStore: MailStore {
       self.vfs = vfs
     }
 
-    /// Everything in one data folder: `store.db`, `lock`, `bodies/`, `ballast`.
-    public init(folder: String) { self.init(database: "\(folder)/store.db", lock: "\(folder)/lock") }
+    /// Everything in one data folder: `store.db`, `trace.db`, `lock`, `bodies/`, `ballast`.
+    public init(folder: String) {
+      self.init(database: "\(folder)/store.db", lock: "\(folder)/lock")
+      lookups = "\(folder)/trace.db"
+    }
   }
 
   /// What the store gets from outside.
@@ -70,17 +76,17 @@ public final class SQLiteStore: MailStore {
   let health: Health
   let clock: any Clock
   let parts: StoreParts
-  private let notes = Mutex(Notes())
+  let notes = Mutex(Notes())
 
   /// Events that were noted: those that wait to be written, those that were too many.
-  private struct Notes {
+  struct Notes {
     var waiting = 0
     var dropped: UInt64 = 0
     /// How many of those dropped the handler has heard of.
     var told: UInt64 = 0
     var handler: (@Sendable (UInt64) -> Void)?
   }
-  private let refusals: RefusalNotes
+  let refusals: RefusalNotes
 
   init(_ parts: StoreParts) {
     self.parts = parts
@@ -194,7 +200,7 @@ public final class SQLiteStore: MailStore {
   }
 
   /// What is lazy is written first, so that the read that follows sees it.
-  private func writeLazy() async throws(StoreError) {
+  func writeLazy() async throws(StoreError) {
     // A store that can't be written is read as it is.
     guard group.hasLazy, health.mayWrite else { return }
     try await group.perform { _, _ in }
@@ -332,62 +338,5 @@ public final class SQLiteStore: MailStore {
 
   public func holdings(after account: AccountID?) async throws(StoreError) -> [Holding] {
     try await readers.read { try MailboxReading.holdings(after: account, in: $0) }
-  }
-
-  // MARK: Trace
-
-  public func makeQueueID() -> QueueID { parts.ids.next() }
-
-  public func note(_ id: QueueID, _ events: [TraceEvent]) {
-    let wasCounting = refusals.isCounting
-    if refusals.admits(events, now: clock.monotonic()) { write(id, events) }
-    if !wasCounting, refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
-  }
-
-  /// The refusals of a minute that were only counted, each client's in one row.
-  private func tellOmitted() {
-    for omitted in refusals.ended(at: clock.monotonic()) { write(makeQueueID(), [TraceEvent(omitted, at: clock.now())]) }
-    if refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
-  }
-
-  private func write(_ id: QueueID, _ events: [TraceEvent]) {
-    let isTaken = notes.withLock { notes in
-      guard notes.waiting < limits.waitingNotes else {
-        notes.dropped &+= 1
-        return false
-      }
-      notes.waiting += 1
-      return true
-    }
-    guard isTaken else { return }
-    group.later { writer in
-      try writer.appendTrace(id, events)
-      self.noteWritten()
-    }
-  }
-
-  private func noteWritten() {
-    let told: (handler: (@Sendable (UInt64) -> Void)?, count: UInt64) = notes.withLock { notes in
-      notes.waiting -= 1
-      guard notes.dropped > notes.told, notes.waiting <= limits.waitingNotes / 2 else { return (nil, 0) }
-      defer { notes.told = notes.dropped }
-      return (notes.handler, notes.dropped - notes.told)
-    }
-    told.handler?(told.count)
-  }
-
-  /// Whenever a rush of notes is over: how many of them were dropped. The handler is called on the writer, so it must only hand over.
-  public func observeDroppedNotes(_ handler: @escaping @Sendable (UInt64) -> Void) { notes.withLock { $0.handler = handler } }
-
-  public var droppedNotes: UInt64 { notes.withLock { $0.dropped } }
-
-  public func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent] {
-    try await writeLazy()
-    return try await readers.read { try TraceReading.events(of: id, in: $0) }
-  }
-
-  public func traces(naming text: String, limit: Int) async throws(StoreError) -> [QueueID] {
-    try await writeLazy()
-    return try await TraceSearch.ids(naming: text, limit: min(limit, limits.page), in: readers)
   }
 }

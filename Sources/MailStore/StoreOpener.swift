@@ -10,6 +10,7 @@ import Outside
 struct StoreOpener {
   let options: SQLiteStore.Options
   let surroundings: SQLiteStore.Surroundings
+  let lookupPosition: LookupPosition
   private(set) var damage: [String] = []
   private var hasReindexed = false
 
@@ -25,9 +26,10 @@ struct StoreOpener {
     var isReadOnly: Bool
   }
 
-  init(_ options: SQLiteStore.Options, _ surroundings: SQLiteStore.Surroundings) {
+  init(_ options: SQLiteStore.Options, _ surroundings: SQLiteStore.Surroundings, _ lookupPosition: LookupPosition) {
     self.options = options
     self.surroundings = surroundings
+    self.lookupPosition = lookupPosition
   }
 
   mutating func open() throws -> Opened {
@@ -36,15 +38,16 @@ struct StoreOpener {
     let ids = QueueIDs(after: highest ?? QueueID(rawValue: 0), clock: surroundings.clock, random: surroundings.random)
     let uses = try passing("what the body segments hold", database) { try Self.segmentUses(in: database) }
     let totals = SegmentTotals(uses)
-    let (limits, clock) = (options.limits, surroundings.clock)
+    let (limits, clock, position) = (options.limits, surroundings.clock, lookupPosition)
     var isReadOnly = highest == nil
     let made = try passing("the writer's numbers", database) {
-      try Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals)
+      try Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position)
     }
     isReadOnly = isReadOnly || made == nil
     let writer =
       try made
-      ?? Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals, isReadable: false)
+      ?? Writer(
+        database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position, isReadable: false)
     if !isReadOnly {
       isReadOnly =
         try passing("the queue", database) { () throws -> Bool in

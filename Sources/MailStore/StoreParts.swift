@@ -24,6 +24,9 @@ final class StoreParts: @unchecked Sendable {
   private(set) var checkpointer: Checkpointer
   private(set) var compaction: Compaction
   private(set) var maintenance: Maintenance
+  /// Nil if the trace has none.
+  private(set) var lookups: TraceLookups?
+  private let lookupPosition = LookupPosition()
   private let lock: Mutex<StoreLock?>
 
   /// Opens everything, on the writer's worker.
@@ -53,7 +56,7 @@ final class StoreParts: @unchecked Sendable {
     clock = surroundings.clock
     writerWorker = worker
     lock = Mutex(try options.lock.map { path throws(StoreError) in try StoreLock(path: path) })
-    var opener = StoreOpener(options, surroundings)
+    var opener = StoreOpener(options, surroundings, lookupPosition)
     let opened = try opener.open()
     ids = opened.ids
     let segments = BodySegments(disk: surroundings.disk, workers: surroundings.workers, limits: options.segments)
@@ -89,8 +92,13 @@ final class StoreParts: @unchecked Sendable {
       group: group, worker: checkpointer, health: health, compaction: compaction, totals: opened.writer.totals,
       ballast: Ballast(disk: surroundings.disk, size: options.limits.ballast))
     committer = Committer(writer: opened.writer, bodies: segments, limits: options.limits, health: health) { events.committed() }
+    lookups = options.lookups.map { path in
+      TraceLookups(
+        path: path, options, surroundings, position: lookupPosition, openTrace: openReader, writer: worker, group, health)
+    }
     events.start(self)
     maintenance.begin()
+    lookups?.begin()
   }
 
   // MARK: After a failure
@@ -101,7 +109,7 @@ final class StoreParts: @unchecked Sendable {
   /// minute (looking through it costs). Meanwhile everything that can be is read.
   func recover() {
     let isPaused = group.pause { [self] in
-      readers.closeConnections {
+      closeReaders {
         self.checkpointer.closeConnection {
           self.writerWorker.submit {
             let result = self.reopen()
@@ -119,6 +127,13 @@ final class StoreParts: @unchecked Sendable {
     if !isPaused { writerWorker.submit(after: .milliseconds(10)) { self.recover() } }
   }
 
+  /// Closes every connection that only reads, until the next reading, then calls `done`.
+  private func closeReaders(_ done: @escaping @Sendable () -> Void) {
+    readers.closeConnections { [lookups] in
+      if let lookups { lookups.closeTrace(done) } else { done() }
+    }
+  }
+
   private func reopen() -> Recovery {
     do {
       guard committer.withWriter({ $0.database.handle == nil || $0.log.cutToLastCommit() }) else { return .failed }
@@ -131,7 +146,8 @@ final class StoreParts: @unchecked Sendable {
         health.found(damage: "a table of the database is damaged: restore a backup, or export what can be read")
         return .damaged
       }
-      let writer = try Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals)
+      let writer = try Writer(
+        database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: lookupPosition)
       writer.leases = leases
       committer.replace(writer)
       health.recovered()
@@ -156,7 +172,9 @@ final class StoreParts: @unchecked Sendable {
     await Waiting.end { done in
       group.drain { [self] in
         readers.refuseNew()
-        readers.closeConnections {
+        lookups?.refuseNew()
+        closeReaders {
+          self.lookups?.close()
           self.checkpointer.closeConnection(isEnd: true) {
             self.writerWorker.submit {
               self.committer.withWriter { $0.database.close() }
@@ -188,6 +206,7 @@ final class StoreEvents: @unchecked Sendable {
       parts.checkpointer.committed(frames: writer.log.frames)
     }
     parts.maintenance.committed()
+    parts.lookups?.committed()
   }
 
   func failed() { parts?.recover() }

@@ -31,7 +31,8 @@ struct AcceptancePlan {
     if received.isUTF8 { census.hasEightBitHeader = true }
     return Acceptance(
       id: id, received: time, due: due, envelope: message.sender.envelope, prefix: prefix, summary: summary, census: census,
-      deliveries: division.deliveries, recipients: division.queued, confirmations: confirmations(), trace: trace())
+      deliveries: division.deliveries, recipients: division.queued, confirmations: confirmations(),
+      trace: trace(division.merged))
   }
 
   /// One a recipient that has copies here, whatever account they went to, and that asked for it (RFC 3461, 4.1). Nobody is told of
@@ -45,16 +46,33 @@ struct AcceptancePlan {
     }
   }
 
-  private func trace() -> [TraceEvent] {
-    var detail: [TraceEvent.Detail] = [
-      .init("client", client.addressText), .init("helo", client.heloName), .init("with", client.protocolKeyword),
-      .init("from", message.sender.envelope.reversePath.map(\.description) ?? "<>"), .init("size", String(message.outcome.octets)),
-    ]
-    if let tls = client.tls { detail.append(.init("tls", "\(tls.version) \(tls.cipher)")) }
+  /// Why each recipient was taken: once, if for the same reason.
+  private func reasons() -> String {
+    guard let first = recipients.first else { return "" }
+    if recipients.allSatisfy({ $0.explanation == first.explanation }) { return first.explanation }
+    return recipients.prefix(Reception.namedRecipients).map { "\($0.recipient.address) \($0.explanation)" }
+      .joined(separator: ", ")
+  }
+
+  /// - Parameter merged: recipients whose copy is another's.
+  private func trace(_ merged: [Division.Merged]) -> [TraceEvent] {
+    var detail = client.facts
+    detail.reserveCapacity(14)
+    detail.append(.init("from", message.sender.envelope.reversePath.map(\.description) ?? "<>"))
+    detail += Reception.named(message.recipients.map(\.address))
+    detail.append(.init("size", String(message.outcome.octets)))
     if let messageID = summary.messageID { detail.append(.init("message-id", messageID)) }
     detail.append(.init("hops", String(census.hops)))
     if client.isTrusted { detail.append(.init("trusted", "network")) }
+    detail.append(.init("verdict", "accept"))
+    detail.append(.init("because", reasons()))
     var events = [TraceEvent(time: time, kind: .received, detail: detail)]
+    for merged in merged {
+      events.append(
+        TraceEvent(
+          time: time, kind: .expanded, recipient: merged.recipient.description,
+          detail: [.init("because", "the same mailbox"), .init("to", merged.into.description)]))
+    }
     for judged in recipients where judged.isExpanded {
       let targets = judged.local.map(\.address.description) + judged.remote.map(\.description)
       guard targets != [judged.recipient.address.description] || !judged.undeliverable.isEmpty else { continue }

@@ -9,6 +9,14 @@ struct Division {
   private(set) var queued: [QueuedRecipient] = []
   /// Members whose mailbox is full, among those queued.
   private(set) var postponed: [EmailAddress] = []
+  /// Recipients of their own whose mailbox or address another recipient before them leads to.
+  private(set) var merged: [Merged] = []
+
+  struct Merged {
+    var recipient: EmailAddress
+    /// The address that the copy is traced under.
+    var into: EmailAddress
+  }
 
   private let due: Timestamp
   private var seen = Targets()
@@ -19,7 +27,11 @@ struct Division {
   init(of recipients: [JudgedRecipient], full: Set<AccountID> = [], due: Timestamp) {
     self.due = due
     for judged in recipients {
-      for target in judged.local where seen.insert(target.account) {
+      for target in judged.local {
+        guard seen.insert(target.account) else {
+          if !judged.isExpanded { merge(judged, target.account) }
+          continue
+        }
         if full.contains(target.account) {
           postponed.append(target.address)
           queued.append(.atHome(target.address, Self.notification(of: judged, for: target.address), due: due))
@@ -34,6 +46,11 @@ struct Division {
         queued.append(.atHome(address, Self.notification(of: judged, for: address), due: due))
       }
     }
+  }
+
+  private mutating func merge(_ judged: JudgedRecipient, _ account: AccountID) {
+    guard let into = deliveries.first(where: { $0.account == account })?.recipient, into != judged.recipient.address else { return }
+    merged.append(Merged(recipient: judged.recipient.address, into: into))
   }
 
   private mutating func queue(_ address: EmailAddress, of judged: JudgedRecipient) {

@@ -23,7 +23,10 @@ extension Reception {
     var trace = [
       TraceEvent(
         time: now, kind: .received, recipient: recipient.description,
-        detail: [.init("notification", stage), .init("about", subject.description), .init("from", "<>")])
+        detail: [
+          .init("notification", stage), .init("about", subject.description), .init("from", "<>"),
+          .init("to", recipient.description),
+        ] + (observed.summary.messageID.map { [.init("message-id", $0)] } ?? []))
     ]
     var acceptance = Acceptance(
       id: id, received: now, due: due, envelope: envelope, prefix: [], summary: observed.summary, census: observed.census)

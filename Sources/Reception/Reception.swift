@@ -150,26 +150,4 @@ public final class Reception: Sendable {
     case .headerTooLong(let limit): "more than \(limit) octets"
     }
   }
-
-  // MARK: Trace of refusals
-
-  public func refusal(of recipient: EmailAddress, reply: SMTPReply, reason: String, client: Client) -> TraceEvent {
-    TraceEvent(
-      time: clock.now(), kind: .refused, recipient: recipient.description,
-      detail: [
-        .init("client", client.addressText), .init("helo", client.heloName), .init("reply", reply.description),
-        .init("reason", reason),
-      ])
-  }
-
-  public func refusal(of message: SMTPMessage, reply: SMTPReply, reason: String, client: Client) -> TraceEvent {
-    TraceEvent(
-      time: clock.now(), kind: .refused,
-      detail: [
-        .init("client", client.addressText), .init("helo", client.heloName),
-        .init("from", message.sender.envelope.reversePath.map(\.description) ?? "<>"),
-        .init("to", message.recipients.prefix(20).map(\.address.description).joined(separator: " ")),
-        .init("size", String(message.outcome.octets)), .init("reply", reply.description), .init("reason", reason),
-      ])
-  }
 }

@@ -141,7 +141,10 @@ extension LocalHost {
         trace: [
           TraceEvent(
             time: now, kind: .received, recipient: entry.address.description,
-            detail: [.init("expanded-from", message.id.description), .init("because", expansion.explanation)])
+            detail: [
+              .init("expanded-from", message.id.description), .init("because", expansion.explanation),
+              .init("from", message.envelope.reversePath.map(\.description) ?? "<>"), .init("to", entry.address.description),
+            ] + (observed.summary.messageID.map { [.init("message-id", $0)] } ?? []))
         ],
         origin: entry.id)
       let receipt = try await accept(&acceptance, of: message, body: try await spool.finish())

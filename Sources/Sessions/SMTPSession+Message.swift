@@ -24,7 +24,10 @@ extension SMTPSession {
         let step = await moreOfMessage(since: started, received: connection.bytesReceived &- receivedBefore)
         if let step { return step }
       case .ended(let outcome):
+        let sender = sender
+        let recipients = judged
         let step = conversation.received(outcome)
+        noteUnfit(outcome, step, from: sender, to: recipients)
         if !conversation.holdsBody { endIntake() }
         return step
       }
@@ -81,13 +84,20 @@ extension SMTPSession {
       self.sender = sender.envelope.reversePath
       client.heloName = client.namedHelo ?? conversation.clientName ?? ""
       guard let ticket, listener.overload.countMessage(from: ticket) else {
+        note(
+          Refusal(.mail, sender: self.sender, recipients: [], reply: Self.tooManyMessages, reason: "too many messages a minute"))
         return conversation.answer(.refuse(Self.tooManyMessages))
       }
       // What can't be kept need not be sent (RFC 1870, 6.1).
       if let refusal = listener.store.refusal {
-        return conversation.answer(.refuse(StoreReply.reply(to: refusal)))
+        let reply = StoreReply.reply(to: refusal)
+        note(Refusal(.mail, sender: self.sender, recipients: [], reply: reply, reason: "\(refusal)"))
+        return conversation.answer(.refuse(reply))
       }
-      return conversation.answer(listener.reception.judge(sender: sender, from: client))
+      let step = conversation.answer(listener.reception.judge(sender: sender, from: client))
+      // Of the transaction, which has begun with the answer.
+      client.protocolKeyword = conversation.protocolKeyword(isExtended: client.namedExtended)
+      return step
     case .xclient(let attributes):
       return take(attributes)
     case .recipient, .message: return nil
@@ -131,17 +141,6 @@ extension SMTPSession {
     }
   }
 
-  private func noteRefusal(_ reply: SMTPReply, reason: String, recipient: SMTPRecipient) {
-    let event = listener.reception.refusal(of: recipient.address, reply: reply, reason: reason, client: client)
-    listener.store.note(listener.store.makeQueueID(), [event])
-    listener.log.notice(
-      "recipient refused",
-      metadata: [
-        "client": "\(client.addressText)", "helo": "\(client.heloName)", "from": "\(sender?.wire ?? "<>")",
-        "to": "\(recipient.address)", "reply": "\(reply)", "reason": "\(reason)",
-      ])
-  }
-
   // MARK: Storing
 
   /// Judges the message and makes it durable; the only way to its `250` is a receipt.
@@ -151,24 +150,22 @@ extension SMTPSession {
       self.intake = nil
       endTransaction()
     }
-    if let failure = intake.failure { return refuseMessage(StoreReply.reply(to: failure), reason: "\(failure)") }
+    if let failure = intake.failure { return refuse(message, StoreReply.reply(to: failure), reason: "\(failure)") }
     let id = listener.store.makeQueueID()
-    client.protocolKeyword = conversation.protocolKeyword(isExtended: client.namedExtended)
     guard let observed = intake.observation() else {
       intake.spool.discard()
-      return refuseMessage(StoreReply.reply(to: .unavailable("quarantine")), reason: "in quarantine after two crashes")
+      return refuse(message, StoreReply.reply(to: .unavailable("quarantine")), reason: "in quarantine after two crashes")
     }
     let verdict = listener.reception.judge(message: message, recipients: judged, observed: observed, client: client, id: id)
     guard case .accept(let acceptance) = verdict else {
       intake.spool.discard()
       guard case .refuse(let reply, let reason) = verdict else { return .close([]) }
-      listener.store.note(id, [listener.reception.refusal(of: message, reply: reply, reason: reason, client: client)])
-      return refuseMessage(reply, reason: reason)
+      return refuse(message, reply, reason: reason, id: id, observed)
     }
     let body: SpooledBody
     do throws(StoreError) { body = try await intake.spool.finish() } catch {
       intake.spool.discard()
-      return refuseMessage(StoreReply.reply(to: error), reason: "\(error)")
+      return refuse(message, StoreReply.reply(to: error), reason: "\(error)", id: id, observed)
     }
     do throws(StoringProblem) {
       let stored = try await accept(acceptance, body: body)
@@ -178,8 +175,8 @@ extension SMTPSession {
     } catch {
       intake.spool.discard()
       switch error {
-      case .store(let error): return refuseMessage(StoreReply.reply(to: error), reason: "\(error)")
-      case .someAreFull: return refuseMessage(Self.someAreFull, reason: "a mailbox is full, others are not")
+      case .store(let error): return refuse(message, StoreReply.reply(to: error), reason: "\(error)", id: id, observed)
+      case .someAreFull: return refuse(message, Self.someAreFull, reason: "a mailbox is full, others are not", id: id, observed)
       }
     }
   }
@@ -187,12 +184,6 @@ extension SMTPSession {
   private static let someAreFull = SMTPReply(
     452, EnhancedStatusCode(.transient, 2, 2), "One of the mailboxes is full, try again for the others"
   ).prebuilt()
-
-  private func refuseMessage(_ reply: SMTPReply, reason: String) -> SMTPStep {
-    listener.log.notice(
-      "message refused", metadata: ["client": "\(client.addressText)", "reply": "\(reply)", "reason": "\(reason)"])
-    return conversation.answer(.refuse(reply))
-  }
 
   /// What was stored of a message.
   private struct Stored {

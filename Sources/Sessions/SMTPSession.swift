@@ -103,7 +103,9 @@ public final class SMTPSession {
       case .proceed:
         guard let input = parser.next(from: &connection.input) else { return .input }
         lineStart = nil
-        step = conversation.handle(input)
+        let next = conversation.handle(input)
+        noteTooLarge(input, next)
+        step = next
       case .reply(let reply):
         write(reply)
         step = .proceed

@@ -13,7 +13,12 @@ struct TraceCommand: AdminSubcommand {
   @Argument(help: "The queue id, as in the reply to DATA, in Received and in the log; or an address, or a Message-ID.")
   var subject: String
 
+  @Option(
+    name: .long,
+    help: "Only messages that came since then: 30m, 2h, 3d, 1w ago, or a date: 2026-11-28, 2026-11-28T14:30, with Z in UTC.")
+  var since: String?
+
   func command() throws(AdminFailure) -> any AdminCommand {
-    ShowTrace(subject: subject, isJSON: format.json)
+    ShowTrace(subject: subject, isJSON: format.json, since: since)
   }
 }

@@ -23,7 +23,7 @@ struct BasicTests {
       ])
     try await store.record([outcome], .lazily)
     #expect(try await store.queue(matching: QueueSelection(), after: nil, limit: 10).isEmpty)
-    #expect(try await store.trace(of: queued.id).map(\.kind) == [.received, .relayed])
+    #expect(try await store.trace(of: queued.id).map(\.kind) == [.received, .queued, .relayed])
     await #expect(throws: StoreError.notFound("message \(queued.body.rawValue)")) { try await store.all(queued.body) }
     await store.close()
   }

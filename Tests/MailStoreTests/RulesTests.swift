@@ -42,7 +42,7 @@ struct RulesTests {
     #expect(left.map(\.state) == [.held, .waiting, .waiting])
     #expect(left.map(\.lastReply) == Array(repeating: "451 later", count: 3))
     #expect(left.last?.reroute == "smtp://192.0.2.1:25")
-    #expect(try await store.trace(of: entries[0].message).map(\.kind) == [.received, .removed])
+    #expect(try await store.trace(of: entries[0].message).map(\.kind) == [.received, .queued, .removed])
     await store.close()
   }
 

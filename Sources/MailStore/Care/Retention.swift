@@ -58,10 +58,12 @@ extension Writer {
     let mailbox = try database.first("SELECT id FROM mailboxes WHERE name IS NULL ORDER BY id LIMIT 1", []) { $0.int(0) }
     guard let mailbox else { return false }
     let rows = try database.all(
-      "SELECT uid, message FROM entries WHERE mailbox = ? ORDER BY uid LIMIT ?", [.int(mailbox), .int(Self.step)]
-    ) { ($0.int(0), $0.int(1)) }
-    for (uid, message) in rows {
+      "SELECT uid, message, prefix FROM entries WHERE mailbox = ? ORDER BY uid LIMIT ?", [.int(mailbox), .int(Self.step)]
+    ) { ($0.int(0), $0.int(1), $0.blob(2)) }
+    for (uid, message, prefix) in rows {
       try database.run("DELETE FROM entries WHERE mailbox = ? AND uid = ?", .int(mailbox), .int(uid))
+      try trace(
+        .expunged, of: message, prefix: prefix, [.init("uid", String(uid)), .init("reason", "its mailbox was removed")])
       try dropMessageIfUnused(message)
     }
     let closed = try database.all(

@@ -78,6 +78,12 @@ extension Writer {
       let new = try insert(entry, into: target.mailbox, of: target.account)
       if isMove { try close(uid, row, in: source) }
       result.pairs.append(.init(old: uid, new: new))
+      try trace(
+        isMove ? .moved : .copied, of: row.message, prefix: row.prefix,
+        [
+          .init("from", source.mailbox.name), .init("from-uid", String(uid.rawValue)), .init("mailbox", target.mailbox.name),
+          .init("uid", String(new.rawValue)),
+        ])
     }
     if isMove, !rows.isEmpty { note(source.mailbox, of: source.account) }
     return result
@@ -102,6 +108,9 @@ extension Writer {
       guard let row = try stored(uid, in: id), force || row.flags.system.contains(.deleted) else { continue }
       try close(uid, row, in: place)
       gone.append(uid)
+      try trace(
+        .expunged, of: row.message, prefix: row.prefix,
+        [.init("mailbox", place.1.name), .init("uid", String(uid.rawValue))])
     }
     if !gone.isEmpty { note(place.1, of: place.0) }
     return gone

@@ -18,16 +18,17 @@ extension Writer {
           delivery, message: id, size: size, reversePath: acceptance.envelope.reversePath, received: acceptance.received))
     }
     record.hadRecipients = !acceptance.recipients.isEmpty
-    record.names = names(of: acceptance)
+    record.names = try names(of: acceptance)
     record.origin = acceptance.origin
     record.events = acceptance.trace
     for (delivery, place) in zip(acceptance.deliveries, record.deliveries) {
       record.events.append(
         TraceEvent(
-          time: acceptance.received, kind: .delivered, recipient: delivery.recipient.plainText,
+          time: acceptance.received, kind: .delivered, recipient: delivery.recipient.wire,
           detail: [.init("mailbox", delivery.mailbox), .init("uid", String(place.uid.rawValue))]))
     }
-    try insertTrace(id, seq: 0, record.packed())
+    for recipient in acceptance.recipients { record.events.append(TraceEvent(queued: recipient, at: acceptance.received)) }
+    try insertTrace(id, seq: 0, record.packed(), isNamed: true)
     // A message for nobody (discarded with a reason) leaves its trace only.
     guard record.hadRecipients || !record.deliveries.isEmpty else {
       return Receipt(id: acceptance.id, deliveries: [], queued: nil, isRepeated: false)
@@ -71,10 +72,15 @@ extension Writer {
   }
 
   /// What the trace can be looked up by.
-  private func names(of acceptance: Acceptance) -> [String] {
+  private func names(of acceptance: Acceptance) throws -> [String] {
     var names: [String] = []
     if let sender = acceptance.envelope.reversePath { names.append(sender.plainText) }
-    for delivery in acceptance.deliveries { names.append(delivery.recipient.plainText) }
+    for delivery in acceptance.deliveries {
+      names.append(delivery.recipient.plainText)
+      // The account too, where a subaddress or an alias's spelling led to it.
+      let address = try account(delivery.account).address
+      if address != delivery.recipient.plainText { names.append(address) }
+    }
     for recipient in acceptance.recipients { names.append(recipient.address.plainText) }
     // As they were given, before aliases were followed.
     for event in acceptance.trace { if let recipient = event.recipient { names.append(recipient) } }
@@ -124,6 +130,15 @@ extension Writer {
       id: id, message: message, address: recipient.address, notification: recipient.notification,
       destination: recipient.destination,
       state: state, attempts: 0, nextAttempt: recipient.due)
+  }
+}
+
+extension TraceEvent {
+  /// Waits in the queue. Where it is to go is said if it is not simply the domain's host.
+  fileprivate init(queued recipient: QueuedRecipient, at time: Timestamp) {
+    self.init(time: time, kind: .queued, recipient: recipient.address.wire)
+    if recipient.destination != recipient.address.domain { detail.append(.init("destination", recipient.destination)) }
+    if recipient.isHeld { detail.append(.init("held", "until released")) }
   }
 }
 

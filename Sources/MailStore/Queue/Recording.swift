@@ -22,8 +22,8 @@ extension Writer {
       var events: [TraceEvent] = []
       var removed = false
       while index < outcomes.count, outcomes[index].message == message {
-        let outcome = outcomes[index]
-        if try apply(outcome) { removed = true }
+        var outcome = outcomes[index]
+        if try apply(&outcome) { removed = true }
         events += outcome.trace
         index += 1
       }
@@ -33,7 +33,7 @@ extension Writer {
   }
 
   /// Whether the recipient is gone. One that is not there any more is left alone: what was recorded for it stays true.
-  private func apply(_ record: OutcomeRecord) throws -> Bool {
+  private func apply(_ record: inout OutcomeRecord) throws -> Bool {
     let message = Int64(bitPattern: record.message.rawValue)
     touched()
     leases.end(record.entry)
@@ -43,10 +43,15 @@ extension Writer {
       return true
     case .deliveredLocally(let delivery):
       guard try isQueued(message, record.entry), let stored = try MessageRow.queued(record.message, in: database) else {
+        record.trace.removeAll { $0.kind == .delivered }
         return false
       }
-      _ = try deliver(
+      let place = try deliver(
         delivery, message: message, size: Int64(stored.size), reversePath: stored.envelope.reversePath, received: stored.received)
+      // Only now it has a number.
+      if let last = record.trace.lastIndex(where: { $0.kind == .delivered }) {
+        record.trace[last].detail.append(.init("uid", String(place.uid.rawValue)))
+      }
       try giveThread(message)
       try database.run("DELETE FROM recipients WHERE message = ? AND id = ?", .int(message), .int(record.entry.rawValue))
       return true
@@ -136,14 +141,17 @@ extension Writer {
   }
 
   /// One stage of a message's life.
-  func appendTrace(_ id: QueueID, _ events: [TraceEvent]) throws {
-    try insertTrace(Int64(bitPattern: id.rawValue), seq: numbers.take(.trace), TraceRecord.packed(events))
+  ///
+  /// - Parameter isNamed: it brings names that its message is to be found by; what follows an acceptance brings none.
+  func appendTrace(_ id: QueueID, _ events: [TraceEvent], isNamed: Bool = false) throws {
+    try insertTrace(Int64(bitPattern: id.rawValue), seq: numbers.take(.trace), TraceRecord.packed(events), isNamed: isNamed)
   }
 }
 
 extension Writer {
-  func insertTrace(_ id: Int64, seq: Int64, _ events: [UInt8]) throws {
+  func insertTrace(_ id: Int64, seq: Int64, _ events: [UInt8], isNamed: Bool) throws {
     traceOctets = traceOctets.addedClamped(Int64(events.count))
+    if isNamed, lookupPosition.hasPassed(id) { try markLate(id, seq: seq) }
     try database.run("INSERT INTO trace(id, seq, events) VALUES(?, ?, ?)", .int(id), .int(seq), .blob(events))
   }
 

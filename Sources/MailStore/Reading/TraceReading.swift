@@ -7,63 +7,132 @@ enum TraceReading {
   /// Every event, in the order they were written.
   static func events(of id: QueueID, in database: Database) throws -> [TraceEvent] {
     let rows = try database.all("SELECT seq, events FROM trace WHERE id = ? ORDER BY seq", [.id(id.rawValue)]) {
-      ($0.int(0), $0.blob(1))
+      (seq: $0.int(0), events: $0.blob(1))
     }
-    return rows.flatMap { seq, events in seq == 0 ? AcceptanceRecord(events).events : TraceRecord.unpacked(events) }
+    return rows.flatMap(events)
   }
 
-  /// What a row can be found by, in lower case.
-  static func names(seq: Int64, events: [UInt8]) -> [String] {
-    if seq == 0 { return AcceptanceRecord(events).names.map(\.asciiLowercased) }
-    var names: [String] = []
-    for event in TraceRecord.unpacked(events) {
-      if let recipient = event.recipient { names.append(recipient.asciiLowercased) }
-      for detail in event.detail where ["sender", "recipient", "message-id"].contains(detail.key) {
-        names.append(detail.value.asciiLowercased)
+  private static func events(_ row: (seq: Int64, events: [UInt8])) -> [TraceEvent] {
+    row.seq == 0 ? AcceptanceRecord(row.events).events : TraceRecord.unpacked(row.events)
+  }
+
+  /// Rows that a page of whole histories reads.
+  private static let rows = 5_000
+
+  /// The next messages behind `after`, whole.
+  static func page(after: Int64, limit: Int, in database: Database) throws -> [TracedMessage] {
+    var found: [TracedMessage] = []
+    var count = 0
+    var last = after
+    try database.each("SELECT id, seq, events FROM trace WHERE id > ? ORDER BY id, seq", [.int(after)]) { row in
+      let id = row.int(0)
+      // A key that does not grow is damage: what follows would come again and again.
+      guard id >= last else { return false }
+      last = id
+      let message = QueueID(rawValue: UInt64(bitPattern: id))
+      let events = events((row.int(1), row.blob(2)))
+      count += 1
+      if found.last?.id == message {
+        found[found.count - 1].events += events
+      } else {
+        guard found.count < limit, count <= rows else { return false }
+        found.append(TracedMessage(id: message, events: events))
       }
+      return true
     }
-    return names
+    return found
   }
 }
 
-/// Looking for messages by address or Message-ID: the newest first, page by page through the trace.
-enum TraceSearch {
+/// Looking for messages by address or Message-ID, the newest first: in the look-ups, and in the end of the trace, which is not in them yet.
+struct TraceSearch {
+  var name: LookupName
+  /// No id below it is wanted.
+  var lowest: Int64
+  var limit: Int
+  var readers: ReaderPool
+  /// Without them the whole trace is read.
+  var lookups: TraceLookups?
+  /// Rows of trace that are read beside them.
+  var tail: Int
+
   /// Rows one job looks at: 2,000.
   private static let rows = 2_000
 
-  static func ids(naming text: String, limit: Int, in readers: ReaderPool) async throws(StoreError) -> [QueueID] {
-    let wanted = text.asciiLowercased
-    var found: [QueueID] = []
+  func ids() async throws(StoreError) -> [Int64] {
+    guard let lookups else { return try await newest(above: nil) }
+    // In this order nothing is missed, however far the look-ups come meanwhile.
+    let read = lookups.read
+    var found = try await newest(above: read)
+    if read >= lowest, read > .min {
+      found += try await late()
+      if found.count < limit { found += try await older(lookups) }
+    }
+    return Array(Set(found).sorted(by: >).prefix(limit))
+  }
+
+  // MARK: The trace itself
+
+  /// From the end of the trace backwards, to the id up to which it need not be read.
+  private func newest(above read: Int64?) async throws(StoreError) -> [Int64] {
+    var found: [Int64] = []
+    var count = 0
+    let end = max(read ?? .min, lowest == .min ? .min : lowest &- 1)
     var before: (id: Int64, seq: Int64)? = (Int64.max, Int64.max)
     while let from = before, found.count < limit {
-      let page = try await readers.read { try self.page(naming: wanted, before: from, in: $0) }
+      if read != nil, count >= tail { throw lookups?.unavailability ?? .closed }
+      let page = try await readers.read { try self.page(before: from, above: end, in: $0) }
       for id in page.ids where found.last != id && found.count < limit { found.append(id) }
+      count += Self.rows
       before = page.next
     }
     return found
   }
 
-  private static func page(
-    naming wanted: String, before: (id: Int64, seq: Int64), in database: Database
-  ) throws -> (ids: [QueueID], next: (Int64, Int64)?) {
-    var ids: [QueueID] = []
+  private func page(
+    before: (id: Int64, seq: Int64), above end: Int64, in database: Database
+  ) throws -> (ids: [Int64], next: (Int64, Int64)?) {
+    var ids: [Int64] = []
     var last: (Int64, Int64)?
     var count = 0
     try database.each(
-      "SELECT id, seq, events FROM trace WHERE (id, seq) < (?, ?) ORDER BY id DESC, seq DESC LIMIT ?",
-      [.int(before.id), .int(before.seq), .int(Int64(rows))]
+      "SELECT id, seq, events FROM trace WHERE (id, seq) < (?, ?) AND id > ? ORDER BY id DESC, seq DESC LIMIT ?",
+      [.int(before.id), .int(before.seq), .int(end), .int(Int64(Self.rows))]
     ) { row in
       let position = (row.int(0), row.int(1))
       // A key that does not fall is damage: what follows would come again and again.
       guard position < (last ?? (before.id, before.seq)) else { return false }
       last = position
       count += 1
-      if TraceReading.names(seq: position.1, events: row.blob(2)).contains(wanted) {
-        let id = QueueID(rawValue: UInt64(bitPattern: position.0))
-        if ids.last != id { ids.append(id) }
-      }
+      if ids.last != position.0, TraceReading.names(of: [(position.1, row.blob(2))]).contains(name) { ids.append(position.0) }
       return true
     }
-    return (ids, count < rows ? nil : last)
+    return (ids, count < Self.rows ? nil : last)
+  }
+
+  // MARK: Look-ups
+
+  /// Those that were committed out of order a moment ago.
+  private func late() async throws(StoreError) -> [Int64] {
+    try await readers.read { database in
+      try LateRows.all(in: database).map(\.id).filter { id in
+        try id >= lowest && TraceReading.names(of: id, in: database).contains(name)
+      }
+    }
+  }
+
+  /// What the look-ups lead to, as far as it is still there and meant.
+  private func older(_ lookups: TraceLookups) async throws(StoreError) -> [Int64] {
+    var found: [Int64] = []
+    var before = Int64.max
+    while found.count < limit {
+      let ids = try await lookups.ids(of: name, from: lowest, before: before, limit: limit)
+      found += try await readers.read { database in
+        try ids.filter { try TraceReading.names(of: $0, in: database).contains(name) }
+      }
+      guard ids.count == limit, let last = ids.last else { break }
+      before = last
+    }
+    return Array(found.prefix(limit))
   }
 }

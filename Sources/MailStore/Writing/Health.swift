@@ -13,6 +13,8 @@ public enum StoreNotice: Hashable, Sendable {
   case hasSpace
   /// Something is damaged, and what that means.
   case damaged(String)
+  /// The look-ups of the trace could not be used, why, and that they are built anew from it.
+  case lookupsBuiltAnew(String)
   /// The write-ahead log can't begin anew, since something reads it without end; how many pages it has.
   case longLog(pages: Int)
 }
@@ -103,6 +105,9 @@ final class Health: Sendable {
   }
 
   /// Something can't be read any more.
+  /// Passes on what a postmaster should know and what changes nothing here.
+  func pass(on notice: StoreNotice) { tell(notice) }
+
   func found(damage: String) {
     let isNew = state.withLock { state in
       guard !state.damage.contains(damage), state.damage.count < 100 else { return false }

@@ -24,6 +24,8 @@ final class Writer: @unchecked Sendable {
   var changes: [StoreChange] = []
   /// Counts what was changed in memory, so that a refusal can be told from a failure midway.
   private(set) var mutations = 0
+  /// How far the look-ups have read the trace.
+  let lookupPosition: LookupPosition
   /// Octets of trace, about: counted here, written down now and then, so that a crash makes it a little wrong.
   var traceOctets: Int64
   private var committedTraceOctets: Int64
@@ -34,7 +36,8 @@ final class Writer: @unchecked Sendable {
 
   /// - Parameter isReadable: false for a store whose numbers can't be read: nothing may be written by it.
   init(
-    database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs, totals: SegmentTotals, isReadable: Bool = true
+    database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs, totals: SegmentTotals,
+    lookupPosition: LookupPosition, isReadable: Bool = true
   ) throws {
     self.database = database
     log = try WriteAheadLog(database)
@@ -42,6 +45,7 @@ final class Writer: @unchecked Sendable {
     self.clock = clock
     self.ids = ids
     self.totals = totals
+    self.lookupPosition = lookupPosition
     counters = CounterCache(limit: limits.cachedAccounts)
     let kept = isReadable ? try database.first("SELECT value FROM meta WHERE key = 'trace-octets'", []) { $0.int(0) } : nil
     traceOctets = max(kept ?? 0, 0)

@@ -82,7 +82,8 @@ enum Settings {
     var options = SQLiteStore.Options(folder: configuration.data)
     options.limits.ballast = Int64(clamping: configuration.store.reserve.octets)
     options.limits.traceAge = Int(clamping: configuration.store.traceRetention.components.seconds)
-    options.limits.traceSize = Int64(clamping: configuration.store.traceSize.octets)
+    // 0 means without a bound.
+    options.limits.traceSize = configuration.store.traceSize.octets > 0 ? configuration.store.traceSize.octets : .max
     return options
   }
 }

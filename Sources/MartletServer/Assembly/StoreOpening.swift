@@ -44,6 +44,8 @@ public enum StoreOpening {
     case .full: log.error("disk full: mail is refused, what frees space goes on")
     case .hasSpace: log.notice("disk has space again: mail is taken")
     case .damaged(let what): log.error("store damaged: \"martlet store verify\" tells more", metadata: ["problem": "\(what)"])
+    case .lookupsBuiltAnew(let reason):
+      log.warning("the look-ups of the trace are built anew; mail is not concerned", metadata: ["problem": "\(reason)"])
     case .longLog(let pages):
       log.warning("write-ahead log grows: some program reads the database without end", metadata: ["pages": "\(pages)"])
     }

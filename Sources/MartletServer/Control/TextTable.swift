@@ -57,10 +57,14 @@ extension AdminContext {
 
   /// A time for people, in their zone: `2026-11-25 14:03:09`.
   func readable(_ time: Timestamp) -> String {
-    let shifted = Timestamp(
-      seconds: time.seconds.addedClamped(Int64(timeZone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(time.seconds))))))
+    let shifted = Timestamp(seconds: time.seconds.addedClamped(zoneOffset(at: time)))
     let text = shifted.iso8601
     return text.prefix(10) + " " + text.dropFirst(11).prefix(8)
+  }
+
+  /// Seconds by which their clocks are before UTC then.
+  func zoneOffset(at time: Timestamp) -> Int64 {
+    Int64(timeZone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(time.seconds))))
   }
 
   /// How far `time` is from now, for people: `in 4 min`, `3 h ago`, `now`.

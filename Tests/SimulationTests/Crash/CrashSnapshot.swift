@@ -32,7 +32,12 @@ struct CrashSnapshot: Equatable, Sendable {
     let directory = try await store.directory()
     snapshot.account = directory.accounts.first { $0.id == account }
     snapshot.aliases = directory.aliases.filter { $0.targets.first == snapshot.account?.address }
-    for id in ids { snapshot.traces[id] = try await store.trace(of: id) }
+    for id in ids {
+      // That a message went with its mailbox is told when maintenance comes to it, whoever looks meanwhile.
+      snapshot.traces[id] = try await store.trace(of: id).filter { event in
+        event.kind != .expunged || !event.detail.contains { $0.key == "reason" }
+      }
+    }
     return snapshot
   }
 

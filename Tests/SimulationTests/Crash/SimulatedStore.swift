@@ -20,8 +20,11 @@ final class SimulatedStore: Sendable {
   deinit { executor.stop() }
 
   /// Opens with limits so small that a short script meets checkpoints, a WAL that begins anew, segments that roll over and are recycled.
-  func open() async throws(StoreError) -> SQLiteStore {
+  func open(withLookups: Bool = false) async throws(StoreError) -> SQLiteStore {
     var options = SQLiteStore.Options(database: "store.db", lock: nil, vfs: vfs.name)
+    if withLookups { options.lookups = "trace.db" }
+    options.limits.lookupBatch = 5
+    options.limits.lookupPart = 40
     options.limits.inlineBody = 1_024
     options.limits.inlineGroup = 4_096
     options.limits.checkpointPages = 24

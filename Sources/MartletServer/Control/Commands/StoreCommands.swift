@@ -79,6 +79,24 @@ public struct CompactStore: AdminCommand {
   }
 }
 
+/// `martlet store rebuild`
+public struct RebuildStore: AdminCommand {
+  public init() {}
+
+  public func run(_ context: AdminContext) async throws(AdminFailure) {
+    let store = context.store
+    let result: Result<Int64, StoreError> = try await context.output.watching { report in
+      do throws(StoreError) {
+        return .success(try await store.rebuildLookups { report(StoreProgress.shown($0)) })
+      } catch {
+        return .failure(error)
+      }
+    }
+    let entries = try await context.asking { () throws(StoreError) in try result.get() }
+    try await context.say("the trace's look-ups are built anew: \(entries) entries")
+  }
+}
+
 enum StoreProgress {
   static func shown(_ progress: VerifyProgress) -> AdminProgress {
     let unit: AdminProgress.Unit = progress.what.hasPrefix("octets") ? .octets : .items
