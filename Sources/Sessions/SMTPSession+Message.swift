@@ -44,6 +44,9 @@ extension SMTPSession {
       // Being shed ends the wait too; but it meant an idle session, which this is not any more.
       if connection.isShed, listener.clock.monotonic() < deadline { return nil }
       return conversation.deadlinePassed()
+    case .shutdown where listener.isDraining() && !endsSoon:
+      endsSoon = true
+      return nil
     case .shutdown:
       // A client that is told 421 in the middle of a message sends it again later; nothing of it was acknowledged (HOSTILE 66).
       let step = conversation.shutdown()
@@ -121,7 +124,8 @@ extension SMTPSession {
     }
   }
 
-  private func noteRefusal(_ reply: SMTPReply, reason: String, recipient: SMTPRecipient) {
+  private func noteRefusal(_ said: SMTPReply, reason: String, recipient: SMTPRecipient) {
+    let reply = listener.outgoing(said)
     let event = listener.reception.refusal(of: recipient.address, reply: reply, reason: reason, client: client)
     listener.store.note(listener.store.makeQueueID(), [event])
     listener.log.notice(
@@ -152,7 +156,8 @@ extension SMTPSession {
     guard case .accept(let acceptance) = verdict else {
       intake.spool.discard()
       guard case .refuse(let reply, let reason) = verdict else { return .close([]) }
-      listener.store.note(id, [listener.reception.refusal(of: message, reply: reply, reason: reason, client: client)])
+      listener.store.note(
+        id, [listener.reception.refusal(of: message, reply: listener.outgoing(reply), reason: reason, client: client)])
       return refuseMessage(reply, reason: reason)
     }
     let body: SpooledBody
@@ -180,7 +185,8 @@ extension SMTPSession {
 
   private func refuseMessage(_ reply: SMTPReply, reason: String) -> SMTPStep {
     listener.log.notice(
-      "message refused", metadata: ["client": "\(client.addressText)", "reply": "\(reply)", "reason": "\(reason)"])
+      "message refused",
+      metadata: ["client": "\(client.addressText)", "reply": "\(listener.outgoing(reply))", "reason": "\(reason)"])
     return conversation.answer(.refuse(reply))
   }
 

@@ -35,6 +35,8 @@ public final class SMTPSession {
   var sender: EmailAddress?
   /// `SIZE=` of the transaction.
   var declaredSize: Int64?
+  /// It ends when the message that is coming has been taken.
+  var endsSoon = false
   /// The store was told that a transaction is under way.
   private var isUnderWay = false
   private var commandsInTurn = 0
@@ -115,7 +117,7 @@ public final class SMTPSession {
     listener.store.transactionEnded()
   }
 
-  func write(_ reply: SMTPReply) { reply.write(to: &connection.output) }
+  func write(_ reply: SMTPReply) { listener.outgoing(reply).write(to: &connection.output) }
 
   // MARK: Waiting
 
@@ -140,6 +142,7 @@ public final class SMTPSession {
   /// The step that the next command leads to.
   private func nextInput() async -> SMTPStep {
     while true {
+      if endsSoon, !conversation.holdsBody { return conversation.shutdown() }
       if let input = parser.next(from: &connection.input) {
         lineStart = nil
         return conversation.handle(input)
