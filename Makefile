@@ -4,6 +4,7 @@
 #   make test          all tests: units, conformance, power cuts, fuzzing (short), end to end, order of syncs, kills
 #   make bench         Martlet beside Postfix on this machine, in one run
 #   make trace-bench   look-ups in a trace of 10,000,000 events (EVENTS), and how long they take
+#   make bench-queue   a million queued messages, and a thousand dead destinations
 #   make crash         power cuts and kills for as long as SECONDS says (600)
 #   make fuzz          every fuzz target for SECONDS each (60)
 #   make lint          swift format's rules; make format applies them
@@ -17,7 +18,7 @@ release := swift build -c release --product martlet
 test_flags := -c release -Xswiftc -enable-testing --scratch-path .build-test
 SECONDS_EACH := $(if $(filter command% environment,$(origin SECONDS)),$(SECONDS),)
 
-.PHONY: all build demo test bench trace-bench crash fuzz lint format docs clean
+.PHONY: all build demo test bench bench-queue trace-bench crash fuzz lint format docs clean
 
 all: build
 
@@ -44,6 +45,11 @@ trace-bench:
 	MARTLET_TESTS=MailStoreTests swift build $(test_flags) --build-tests
 	MARTLET_TESTS=MailStoreTests MARTLET_TRACE_EVENTS=$(or $(EVENTS),10000000) swift test $(test_flags) --skip-build \
 	  --disable-xctest --filter TraceBench | grep -E '^figures|✔|✘'
+
+bench-queue:
+	@Scripts/install-packages build run bench
+	$(release)
+	@exec $(python) Bench/queue_scale.py $(BENCH)
 
 crash:
 	@Scripts/install-packages build run test

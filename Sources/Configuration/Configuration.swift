@@ -30,6 +30,12 @@ public struct Configuration: Hashable, Sendable {
   /// `[[route]]`, in the order of the file.
   public var routes: [Route]
 
+  /// `[[sender]]`, in the order of the file.
+  public var senders: [Sender]
+
+  /// `[[destination]]`, in the order of the file.
+  public var destinations: [Destination]
+
   /// `[trust]`
   public var trust: Trust
 
@@ -62,6 +68,8 @@ public struct Configuration: Hashable, Sendable {
     self.tls = nil
     self.dns = DNS()
     self.routes = []
+    self.senders = []
+    self.destinations = []
     self.trust = Trust()
     self.directory = Directory()
     self.queue = Queue()

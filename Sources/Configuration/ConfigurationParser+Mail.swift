@@ -64,6 +64,10 @@ extension Configuration {
       let usesMX = section.boolean("mx", default: false)
       let policy = section.choice("tls", default: nextHop?.scheme == .smtps ? TLSPolicy.verified : .opportunistic)
       let credentials = readCredentials(&section)
+      let source = readSource(&section)
+      if case .unix = nextHop?.place, !source.addresses.isEmpty {
+        section.problem("source-addresses", "expected none for a Unix socket")
+      }
       switch nextHop?.place {
       case .address where usesMX, .unix where usesMX:
         section.problem("mx", "expected false: MX is looked up for a name, and \"next-hop\" has none")
@@ -81,12 +85,14 @@ extension Configuration {
         section.problem("domain", "expected each domain once; another route has it")
       }
       routes.append(
-        Route(pattern: pattern, nextHop: nextHop, usesMX: usesMX, tls: policy, credentials: credentials, line: section.line))
+        Route(
+          pattern: pattern, nextHop: nextHop, usesMX: usesMX, tls: policy, credentials: credentials, source: source,
+          line: section.line))
     }
     return routes
   }
 
-  private static func readPattern(_ section: inout SectionReader) -> Route.Pattern? {
+  static func readPattern(_ section: inout SectionReader) -> Route.Pattern? {
     guard let text = section.requiredString("domain", "\"example.net\", \".example.net\" or \"*\"")?.asciiLowercased else {
       return nil
     }
@@ -124,6 +130,7 @@ extension Configuration {
     queue.maximumRetry = section.duration("maximum-retry", default: queue.maximumRetry)
     queue.lifetime = section.duration("lifetime", default: queue.lifetime)
     queue.delayNotice = section.duration("delay-notice", default: queue.delayNotice, zeroIsAllowed: true)
+    queue.softBounces = section.boolean("soft-bounce", default: queue.softBounces)
     if queue.maximumRetry < queue.firstRetry {
       let key = section.sets("maximum-retry") ? "maximum-retry" : "first-retry"
       section.problem(
@@ -148,10 +155,7 @@ extension Configuration {
     delivery.connectTimeout = section.duration("connect-timeout", default: delivery.connectTimeout)
     delivery.idleTimeout = section.duration("idle-timeout", default: delivery.idleTimeout, zeroIsAllowed: true)
     delivery.tlsFailureMemory = section.duration("tls-failure-memory", default: delivery.tlsFailureMemory, zeroIsAllowed: true)
-    delivery.sourceAddresses = section.list("source-addresses", of: "an IP address of this host") { IPAddress($0) }
-    if delivery.sourceAddresses.count(where: \.isIPv4) > 1 || delivery.sourceAddresses.count(where: { !$0.isIPv4 }) > 1 {
-      section.problem("source-addresses", "expected at most one IPv4 and one IPv6 address")
-    }
+    delivery.source = readSource(&section)
     delivery.allowsInternalAddresses = section.boolean("internal-addresses", default: delivery.allowsInternalAddresses)
     section.finish()
     return delivery

@@ -24,7 +24,7 @@ extension Configuration {
 
   /// Every key there is, as `queue.first-retry` or `listener.address`, sorted.
   public static let knownKeys: [String] = {
-    let text = "[[listener]]\n[[route]]\n[tls]\n"
+    let text = "[[listener]]\n[[route]]\n[[sender]]\n[[destination]]\n[tls]\n"
     let lines = KeyLines(text)
     let problems = ProblemList(file: "", lines: lines)
     guard let table = try? parseTOML(text, lines, file: "") else { return [] }
@@ -78,6 +78,8 @@ extension Configuration {
     configuration.listeners = readListeners(top.sections("listener"), hasTLS: top.sets("tls"))
     configuration.dns = readDNS(top.section("dns"))
     configuration.routes = readRoutes(top.sections("route"))
+    configuration.senders = readSenders(top.sections("sender"))
+    configuration.destinations = readDestinations(top.sections("destination"))
     configuration.trust = readTrust(top.section("trust"))
     configuration.directory = readDirectory(top.section("directory"))
     configuration.queue = readQueue(top.section("queue"))

@@ -35,19 +35,21 @@ extension Configuration {
     public var tls: TLSPolicy
     /// `user`, `password-file`: default none.
     public var credentials: Credentials?
+    /// `source-addresses` and `helo`: default nothing, so that the sender's domain or `[delivery]` decides.
+    public var source: Source
     /// The line of the file where it stands; 0 if it does not come from a file.
     public var line: Int
 
     public init(
       pattern: Pattern, nextHop: NextHop, usesMX: Bool = false, tls: TLSPolicy = .opportunistic,
-      credentials: Credentials? = nil,
-      line: Int = 0
+      credentials: Credentials? = nil, source: Source = Source(), line: Int = 0
     ) {
       self.pattern = pattern
       self.nextHop = nextHop
       self.usesMX = usesMX
       self.tls = tls
       self.credentials = credentials
+      self.source = source
       self.line = line
     }
   }

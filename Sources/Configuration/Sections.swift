@@ -91,15 +91,19 @@ extension Configuration {
     public var lifetime: Duration
     /// `delay-notice`: how long a message may wait before its sender is told so once; `0s` never tells. Default 4 hours.
     public var delayNotice: Duration
+    /// `soft-bounce`: whether permanent failures are kept instead of returned, and what is refused here is refused for a while only: for
+    /// migrations. Default false.
+    public var softBounces: Bool
 
     public init(
       firstRetry: Duration = .seconds(300), maximumRetry: Duration = .seconds(14_400), lifetime: Duration = .seconds(432_000),
-      delayNotice: Duration = .seconds(14_400)
+      delayNotice: Duration = .seconds(14_400), softBounces: Bool = false
     ) {
       self.firstRetry = firstRetry
       self.maximumRetry = maximumRetry
       self.lifetime = lifetime
       self.delayNotice = delayNotice
+      self.softBounces = softBounces
     }
   }
 
@@ -121,8 +125,8 @@ extension Configuration {
     public var idleTimeout: Duration
     /// `tls-failure-memory`: how long a host whose TLS handshake failed is spoken to in clear, where that is allowed. Default 1 hour.
     public var tlsFailureMemory: Duration
-    /// `source-addresses`: local addresses to connect from, at most one IPv4 and one IPv6. Default empty: the system chooses.
-    public var sourceAddresses: [IPAddress]
+    /// `source-addresses` and `helo`: where mail comes from that neither a route nor its sender's domain says more of.
+    public var source: Source
     /// `internal-addresses`: whether the DNS may lead to addresses that are not of the public internet (loopback, private, link-local).
     /// Routes always may. Default false.
     public var allowsInternalAddresses: Bool
@@ -130,7 +134,7 @@ extension Configuration {
     public init(
       concurrency: Int = 2_000, connectionsPerDestination: Int = 20, recipientsPerTransaction: Int = 100,
       messagesPerConnection: Int = 100, connectTimeout: Duration = .seconds(30), idleTimeout: Duration = .seconds(5),
-      tlsFailureMemory: Duration = .seconds(3_600), sourceAddresses: [IPAddress] = [],
+      tlsFailureMemory: Duration = .seconds(3_600), source: Source = Source(),
       allowsInternalAddresses: Bool = false
     ) {
       self.concurrency = concurrency
@@ -140,7 +144,7 @@ extension Configuration {
       self.connectTimeout = connectTimeout
       self.idleTimeout = idleTimeout
       self.tlsFailureMemory = tlsFailureMemory
-      self.sourceAddresses = sourceAddresses
+      self.source = source
       self.allowsInternalAddresses = allowsInternalAddresses
     }
   }

@@ -10,6 +10,8 @@
 /// - A fresh message costs no database read and no transaction beyond its acceptance: its removal rides in the next group.
 /// - A destination that does not answer delays no other: each has its own pool, failures open a circuit, and destinations that
 ///   failed last may use half of the connections only.
+/// - A host gets no more connections than its window, whatever domains, routes and names lead there (`HostGate`); one that a postmaster
+///   bounded gets no more than that (`DestinationRule`), without an attempt being counted.
 /// - No notification is sent to a null path, about a notification, or twice for one stage.
 ///
 /// Limits: `DeliveryLimits`. Failure: transient outcomes go back to the queue with `Backoff`; a store that fails leaves the

@@ -1,11 +1,10 @@
 import Outside
 import Routing
 
-/// Jobs for one group of hosts, and the connections that carry them.
+/// Jobs for one group of hosts under the same rules, and the connections that carry them.
 ///
-/// The number of connections grows with success, up to `connectionsPerDestination`, and halves when the host says 421 or does not
-/// answer. After some failures in a row the circuit opens: what waits goes back to the queue with the reason, nothing is tried
-/// until a pause is over, then one connection is the probe.
+/// How many connections a host gets is its `HostGate`'s to say, which pools with a host in common share; how fast messages may go, the
+/// `DestinationBudget`'s.
 ///
 /// `@unchecked Sendable` is true since one thread alone touches it: only `Scheduler.pools` and workers hold one, and every way in to them
 /// (`serve`, `finished`, `workerEnded`, `connectionFailed`, `withdraw`) checks that it is on delivery's loop (`Scheduler.confine`).
@@ -14,9 +13,12 @@ final class DestinationPool: @unchecked Sendable {
   /// The newest route to these hosts.
   var route: Route
   private(set) var limits: DeliveryLimits
-  private(set) var times: DeliveryTimes
+  /// What `[[destination]]` says of it; nil: nothing.
+  let budget: DestinationBudget?
 
   private(set) var workers = 0
+  /// Workers whose hosts have greeted.
+  private(set) var established = 0
   /// Those before `head` have been taken (and are nil).
   private var queue: [Job?] = []
   private var head = 0
@@ -24,13 +26,13 @@ final class DestinationPool: @unchecked Sendable {
   private(set) var starting: [Job] = []
   /// Workers that wait for a job on an open connection, the last used last.
   private var idle: [Worker] = []
-  private var window: Int
   private var failures = 0
-  private var pause: Duration
-  /// Nothing is tried before.
-  private(set) var closedUntil: MonotonicInstant?
-  /// The last failure, for those who are sent back.
+  /// The last failure, for people.
   private(set) var lastProblem: DeliveryProblem?
+  /// Messages taken lately.
+  var rate = RateMeter()
+  /// What its last job was gathered by: a domain or a next hop's name.
+  var lastGroup = ""
 
   /// What is known of the destination.
   enum Standing { case proven, unknown, suspect }
@@ -44,28 +46,23 @@ final class DestinationPool: @unchecked Sendable {
   var isWaiting = false
   var lastUsed: MonotonicInstant
 
-  init(key: String, route: Route, limits: DeliveryLimits, times: DeliveryTimes, now: MonotonicInstant) {
+  init(key: String, route: Route, budget: DestinationBudget?, limits: DeliveryLimits, now: MonotonicInstant) {
     self.key = key
     self.route = route
+    self.budget = budget
     self.limits = limits
-    self.times = times
-    self.window = max(limits.firstConnections, 1)
-    self.pause = times.circuit
     self.lastUsed = now
   }
 
-  /// Takes other limits, for the connections and failures to come.
-  func update(_ limits: DeliveryLimits, _ times: DeliveryTimes) { (self.limits, self.times) = (limits, times) }
+  /// Takes other limits, for the connections to come.
+  func update(_ limits: DeliveryLimits) { self.limits = limits }
 
   var count: Int { queue.count - head }
   var idleCount: Int { idle.count }
   var isUnused: Bool { workers == 0 && count == 0 }
 
-  /// Whether the circuit is open: jobs are to be sent back.
-  func isClosed(at now: MonotonicInstant) -> Bool {
-    guard let closedUntil else { return false }
-    return now < closedUntil
-  }
+  /// Whether a job waits and its rate lets one go now.
+  func isReady(at now: MonotonicInstant) -> Bool { count > 0 && (budget?.mayStart(at: now) ?? true) }
 
   // MARK: Jobs
 
@@ -81,8 +78,10 @@ final class DestinationPool: @unchecked Sendable {
     }
   }
 
-  func take() -> Job? {
-    guard head < queue.count else { return nil }
+  /// The next job, if its rate lets one go now.
+  func take(at now: MonotonicInstant) -> Job? {
+    guard head < queue.count, isReady(at: now) else { return nil }
+    budget?.start(at: now)
     let job = queue[head]
     queue[head] = nil
     head += 1
@@ -127,16 +126,18 @@ final class DestinationPool: @unchecked Sendable {
   /// Lets one idle worker close its connection, since its place is wanted elsewhere.
   func dismissIdle() { idle.popLast()?.wake(quitting: true) }
 
-  /// Whether another connection would help, and may be made.
+  /// Whether another connection would help.
   func wantsWorker(at now: MonotonicInstant) -> Bool {
-    guard count > 0, !isClosed(at: now) else { return false }
-    // A probe goes alone. Beyond that, a busy connection takes the next job behind its final dot, so one that waits is no reason yet.
-    if closedUntil != nil { return workers == 0 }
-    return workers < min(window, limits.connectionsPerDestination) && count > workers / 4
+    // A busy connection takes the next job behind its final dot, so one that waits is no reason yet.
+    isReady(at: now) && workers < limits.connectionsPerDestination && count > workers / 4
   }
 
   func workerBegan() { workers += 1 }
-  func workerEnded() { workers -= 1 }
+  func workerEstablished() { established += 1 }
+  func workerEnded(wasEstablished: Bool) {
+    workers -= 1
+    if wasEstablished { established -= 1 }
+  }
   func rest(_ worker: Worker) { idle.append(worker) }
   func stopResting(_ worker: Worker) { idle.removeAll { $0 === worker } }
 
@@ -146,29 +147,15 @@ final class DestinationPool: @unchecked Sendable {
   func succeeded() {
     isProven = true
     failures = 0
-    closedUntil = nil
-    pause = times.circuit
-    if window < limits.connectionsPerDestination { window += 1 }
   }
 
-  /// The host said 421, was silent, or can't be reached. Whether the circuit opened.
-  func failed(_ problem: DeliveryProblem, at now: MonotonicInstant) -> Bool {
+  /// The host said 421, was silent, or can't be reached.
+  func failed(_ problem: DeliveryProblem) {
     lastProblem = problem
     failures += 1
     isProven = false
-    window = max(window / 2, 1)
-    guard failures >= max(limits.circuitFailures, 1) else { return false }
-    if !isClosed(at: now) {
-      closedUntil = now.advanced(by: pause)
-      pause = min(pause * 2, times.longestCircuit)
-    }
-    return true
   }
 
   /// A person wants it tried now.
-  func reset() {
-    closedUntil = nil
-    failures = 0
-    pause = times.circuit
-  }
+  func reset() { failures = 0 }
 }

@@ -7,10 +7,11 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// failed last, in percent. Default 50.
   public var suspectShare = 50
 
-  /// Connections to one group of hosts. Default 20.
+  /// Connections to one host, whatever domains and routes lead there: counted by its name and by its address. Also to one group of hosts.
+  /// Default 20.
   public var connectionsPerDestination = 20
 
-  /// Connections to one group of hosts before it has taken a message. Default 4.
+  /// Connections to one host before it has taken a message. Default 4.
   public var firstConnections = 4
 
   /// Messages over one connection, then it is closed. Default 100.
@@ -24,6 +25,10 @@ public struct DeliveryLimits: Hashable, Sendable {
 
   /// Jobs held in memory for one destination that takes mail; more go back to the queue for a second. Default 10,000.
   public var jobsPerFlowingDestination = 10_000
+
+  /// Pools (domains with MX sets of their own, mostly) whose jobs wait in memory for a connection to one host; those of more go back to the
+  /// queue for a minute, so that a slow provider of many does not fill the memory. Default 500.
+  public var poolsWaitingPerHost = 500
 
   /// Jobs held in memory in all. Default 20,000.
   public var jobs = 20_000
@@ -50,10 +55,10 @@ public struct DeliveryLimits: Hashable, Sendable {
   /// Addresses of all hosts together that are tried in one attempt. Default 10.
   public var addressesPerAttempt = 10
 
-  /// Failures in a row of a destination before its circuit opens. Default 2.
+  /// Failures in a row of a host's address before its circuit opens, if no other connection to it works. Default 2.
   public var circuitFailures = 2
 
-  /// Destinations remembered (circuit, TLS failures). Default 10,000; the longest unused go first.
+  /// Destinations, hosts and addresses remembered (windows, circuits, TLS failures). Default 10,000 of each; the longest unused go first.
   public var destinations = 10_000
 
   /// Notifications to one domain an hour; more are held back to leave later. Default 200.
@@ -103,8 +108,12 @@ public struct DeliveryTimes: Hashable, Sendable {
   public var tlsFailure = Duration.seconds(3_600)
   /// The first pause of an open circuit; doubled up to `longestCircuit`. Default 30 s.
   public var circuit = Duration.seconds(30)
-  /// Default 15 min.
+  /// The longest pause of an open circuit. Default 15 min.
   public var longestCircuit = Duration.seconds(900)
+  /// A host that wanted fewer connections gets no more than it has for so long. Default 30 s.
+  public var growthPause = Duration.seconds(30)
+  /// An address that failed is tried after the others of its route for so long. Default 60 s.
+  public var doubt = Duration.seconds(60)
   /// Failures of one message are gathered at most so long for one notification. Default 30 s.
   public var gathering = Duration.seconds(30)
 

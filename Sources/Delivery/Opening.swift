@@ -6,23 +6,37 @@ import SMTP
 struct Opening {
   let pool: DestinationPool
   let scheduler: Scheduler
-  let job: Job
+  /// Whose place at a host is used, and changed when another host is tried.
+  let worker: Worker
 
-  /// Tries hosts in order of preference, their addresses in turn, those that failed lately last, within the limits of an attempt.
+  /// Tries the place that the worker has; then the others in order of preference, their addresses in turn, those that failed lately
+  /// last, within the limits of an attempt.
   func run() async -> Result<Transport, FailedAttempt> {
     var problems: [DeliveryProblem] = []
-    for (host, endpoint) in candidates() {
+    var tried: Set<Endpoint> = []
+    let hosts = order()
+    while !scheduler.isStopping, tried.count < max(scheduler.settings.limits.addressesPerAttempt, 1),
+      moveOn(to: hosts, after: tried)
+    {
+      guard let place = worker.place else { break }
+      tried.insert(place.endpoint)
       var isClear = false
       // At most twice: the second time in clear, when TLS was opportunistic and its handshake failed.
       for _ in 0..<2 {
         guard !scheduler.isStopping else { break }
-        switch await open(host, endpoint, inClear: isClear) {
-        case .opened(let transport): return .success(transport)
-        case .failed(let problem):
+        switch await open(place, inClear: isClear) {
+        case .opened(let transport):
+          worker.established()
+          return .success(transport)
+        case .failed(let problem, let word):
           problems.append(problem)
+          if let word { place.note(word, at: scheduler.services.clock.monotonic()) }
         case .handshakeFailed(let problem):
           problems.append(problem)
-          guard !isClear, pool.route.tls == .opportunistic, !pool.route.isImplicitTLS else { break }
+          guard !isClear, pool.route.tls == .opportunistic, !pool.route.isImplicitTLS else {
+            place.note(.failed(problem, wasEstablished: false), at: scheduler.services.clock.monotonic())
+            break
+          }
           isClear = true
           continue
         }
@@ -30,6 +44,29 @@ struct Opening {
       }
     }
     return .failure(FailedAttempt(problems: problems))
+  }
+
+  /// The hosts of this attempt, the worker's first.
+  private func order() -> [Route.Host] {
+    guard let first = worker.place?.host else { return [] }
+    let others = scheduler.hostsToTry(of: pool.route).filter { $0.name != first.name }
+    return Array(([first] + others).prefix(max(scheduler.settings.limits.hostsPerAttempt, 1)))
+  }
+
+  /// Takes a place at the next host to try; false if there is none. The first is the worker's already.
+  private func moveOn(to hosts: some Sequence<Route.Host>, after tried: Set<Endpoint>) -> Bool {
+    guard !tried.isEmpty else { return worker.place != nil }
+    let now = scheduler.services.clock.monotonic()
+    let next = scheduler.hosts.places(of: hosts, at: now).first { place in
+      guard !tried.contains(place.endpoint), case .open = place.address.access(at: now) else { return false }
+      // A place by the same name is the worker's own.
+      if place.name === worker.place?.name { return true }
+      if case .open = place.name.access(at: now) { return true }
+      return false
+    }
+    guard let next else { return false }
+    worker.move(to: next)
+    return true
   }
 
   /// Every host failed.
@@ -49,53 +86,33 @@ struct Opening {
 
   private enum Attempt {
     case opened(Transport)
-    case failed(DeliveryProblem)
+    /// And what it says of the host; nil: nothing.
+    case failed(DeliveryProblem, HostPlace.Word?)
     case handshakeFailed(DeliveryProblem)
   }
 
-  private func candidates() -> [(Route.Host, Endpoint)] {
-    let now = scheduler.services.clock.monotonic()
-    let limits = scheduler.settings.limits
-    var good: [(Route.Host, Endpoint)] = []
-    var doubtful: [(Route.Host, Endpoint)] = []
-    for host in scheduler.inRandomOrder(pool.route.hosts).prefix(max(limits.hostsPerAttempt, 1)) {
-      for endpoint in host.endpoints {
-        if scheduler.unreachable.isMarked("\(endpoint)", at: now) {
-          doubtful.append((host, endpoint))
-        } else {
-          good.append((host, endpoint))
-        }
-      }
-    }
-    return Array((good + doubtful).prefix(max(limits.addressesPerAttempt, 1)))
-  }
-
-  /// The address to come from: the one of the same family.
-  private func source(for endpoint: Endpoint) -> IPAddress? {
-    guard case .ip(let remote, _) = endpoint else { return nil }
-    return scheduler.settings.sources.first { $0.isIPv4 == remote.isIPv4 }
-  }
-
-  private func open(_ host: Route.Host, _ endpoint: Endpoint, inClear: Bool) async -> Attempt {
+  private func open(_ place: HostPlace, inClear: Bool) async -> Attempt {
     let services = scheduler.services
     let times = scheduler.settings.times
+    let (host, endpoint) = (place.host, place.endpoint)
     let now = services.clock.monotonic()
+    let source = pool.route.source?.address(for: endpoint)
     let connection: Connection
-    switch await services.dialer.connect(to: endpoint, from: source(for: endpoint), until: now.advanced(by: times.connect)) {
+    switch await services.dialer.connect(to: endpoint, from: source, until: now.advanced(by: times.connect)) {
     case .success(let made): connection = made
     case .failure(let error):
-      scheduler.unreachable.mark("\(endpoint)", until: services.clock.monotonic().advanced(by: .seconds(60)), now: now)
-      var problem = DeliveryProblem("451 4.4.1 Connecting to \(host.name) [\(endpoint)] failed: \(Self.text(error))")
+      let from = source.map { " from \($0)" } ?? ""
+      var problem = DeliveryProblem("451 4.4.1 Connecting to \(host.name) [\(endpoint)]\(from) failed: \(Self.text(error))")
       problem.host = host.name
       problem.address = "\(endpoint)"
       problem.stage = .connect
-      return .failed(problem)
+      return .failed(problem, .unreachable(problem))
     }
-    scheduler.unreachable.clear("\(endpoint)")
     let settings = clientSettings(host, inClear: inClear, at: now)
     let transport = Transport(
-      connection: connection, host: host, endpoint: endpoint, settings: settings, tls: tlsRequest(host), times: times,
-      clock: services.clock, recorder: scheduler.recorder)
+      connection: connection, place: place, source: source, helo: pool.route.source?.helo, settings: settings,
+      tls: tlsRequest(host),
+      times: times, clock: services.clock, recorder: scheduler.recorder)
     switch await transport.advance() {
     case .ready: return .opened(transport)
     case .ended(let failure):
@@ -107,10 +124,10 @@ struct Opening {
         scheduler.brokenTLS.mark(host.name, until: now.advanced(by: times.tlsFailure), now: now)
         return .handshakeFailed(problem)
       }
-      return .failed(problem)
+      return .failed(problem, .failed(problem, wasEstablished: false))
     case .completed, .sendBody, .mayStart:
       connection.abort()
-      return .failed(DeliveryProblem("451 4.3.5 The conversation began with a message"))
+      return .failed(DeliveryProblem("451 4.3.5 The conversation began with a message"), nil)
     }
   }
 
@@ -125,7 +142,7 @@ struct Opening {
     case .required, .verified: tls = .required
     }
     return SMTPClientSettings(
-      hostname: scheduler.settings.hostname, dialect: route.dialect == .lmtp ? .lmtp : .smtp, tls: tls,
+      hostname: route.source?.helo ?? scheduler.settings.hostname, dialect: route.dialect == .lmtp ? .lmtp : .smtp, tls: tls,
       isImplicitTLS: route.isImplicitTLS,
       credentials: route.credentials.map { .init(user: $0.user, password: $0.password) },
       allowsClearAuthentication: route.allowsClearAuthentication,

@@ -16,14 +16,20 @@ extension Scheduler {
     let entries = job.entries
     job.entries = []
     var hostAnswered = false
+    var isDeferred = false
+    var isTaken = false
     for (entry, outcome) in zip(entries, result.recipients) {
       switch outcome {
       case .accepted(let reply):
         hostAnswered = true
+        isTaken = true
         accepted(entry, reply, job, result, transport, now)
       case .transient where job.isDamaged: damaged(entry, job, now)
       case .transient(let failure):
-        if failure.reply != nil, failure.reply?.code != 421 { hostAnswered = true }
+        if let reply = failure.reply, reply.code != 421 {
+          hostAnswered = true
+          if Self.isOfHost(reply) { isDeferred = true }
+        }
         failed(entry, job, problem(failure, transport), details: facts(transport), now)
       case .permanent(let failure):
         hostAnswered = true
@@ -31,8 +37,20 @@ extension Scheduler {
       case .notTried: job.entries.append(entry)
       }
     }
-    if hostAnswered, transport.client.failure == nil { pool.succeeded() }
+    if isTaken { pool.rate.count(at: services.clock.monotonic()) }
     if job.entries.isEmpty { over(job) } else { putBack(job, pool) }
+    guard hostAnswered, transport.client.failure == nil else { return }
+    pool.succeeded()
+    transport.place.note(isDeferred && !isTaken ? .deferred : .taken, at: services.clock.monotonic())
+    // It may get more connections now.
+    serve(pool)
+    serveWaiting(at: transport.place)
+  }
+
+  /// Whether a 4xx speaks of the host and its load, and not of the recipient: RFC 3463, 3.2 and 3.3, has addresses and mailboxes.
+  private static func isOfHost(_ reply: SMTPReply) -> Bool {
+    guard let enhanced = reply.enhanced else { return true }
+    return enhanced.subject != 1 && enhanced.subject != 2
   }
 
   private func problem(_ failure: SMTPClientFailure, _ transport: Transport) -> DeliveryProblem {
@@ -41,6 +59,8 @@ extension Scheduler {
 
   private func facts(_ transport: Transport) -> [TraceEvent.Detail] {
     var result: [TraceEvent.Detail] = [.init("tls", transport.tlsResult)]
+    if let source = transport.source { result.append(.init("source", "\(source)")) }
+    if let name = transport.helo { result.append(.init("helo", name)) }
     if let refusal = transport.client.startTLSRefusal { result.append(.init("starttls", "\(refusal)")) }
     return result
   }
@@ -114,10 +134,36 @@ extension Scheduler {
   private func failedForEver(
     _ entry: QueueEntry, _ job: Job, _ problem: DeliveryProblem, details: [TraceEvent.Detail] = [], _ now: Timestamp
   ) {
+    if settings.softBounces { return keep(entry, job, problem, details: details, now) }
     let trace = [
       TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details)
     ]
     job.hand.failed.append(.init(entry: entry, problem: problem, host: problem.host, stage: .failed, trace: trace))
+  }
+
+  /// What would be returned is tried again instead, for as long as soft bounces are on.
+  private func keep(
+    _ entry: QueueEntry, _ job: Job, _ problem: DeliveryProblem, details: [TraceEvent.Detail], _ now: Timestamp
+  ) {
+    let schedule = services.clock.schedule()
+    // Without returning there is always another attempt.
+    let next =
+      Backoff(policy: settings.retry, returns: false).next(
+        failures: entry.attempts.addedClamped(1), received: job.message.received, now: schedule, random: services.random)
+      ?? schedule.advanced(by: settings.retry.maximumRetry)
+    let trace = [
+      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
+      TraceEvent(
+        time: now, kind: .deferred, recipient: entry.address.wire,
+        detail: [
+          .init("kept", "soft-bounce: it would have been returned"), .init("next", "\(services.clock.wall(of: next).seconds)"),
+        ]),
+    ]
+    recorder.add(
+      OutcomeRecord(
+        entry: entry.id, message: entry.message, outcome: .transient(reason: QueueEntry.keptPrefix + problem.text, next: next),
+        trace: trace))
+    wake(at: next)
   }
 
   /// Its bytes fail their checksum, which no attempt mends: held for a person, once that person has been told.
@@ -150,8 +196,10 @@ extension Scheduler {
   }
 
   /// Back to the queue without an attempt.
-  func giveBack(_ job: Job, after pause: Duration) {
-    let next = services.clock.schedule().advanced(by: pause)
+  func giveBack(_ job: Job, after pause: Duration) { giveBack(job, at: services.clock.schedule().advanced(by: pause)) }
+
+  /// Back to the queue without an attempt, due at `next`.
+  func giveBack(_ job: Job, at next: Timestamp) {
     for entry in job.entries {
       recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .returned(next: next)))
     }
@@ -184,10 +232,12 @@ extension Scheduler {
     connectionFailed(pool, problem)
   }
 
-  /// Counts a failure; when the circuit opens, what waits goes back with the reason.
+  /// Counts a failure; where nothing is left to be tried, what waits goes back with the reason.
   func connectionFailed(_ pool: DestinationPool, _ problem: DeliveryProblem) {
     confine()
-    guard !isStopping, pool.failed(problem, at: services.clock.monotonic()) else { return }
+    guard !isStopping else { return }
+    pool.failed(problem)
+    guard case .closed = hosts.access(to: hostsToTry(of: pool.route), at: services.clock.monotonic()) else { return }
     for job in pool.takeAll() { postpone(job, problem, isSkipped: true) }
   }
 

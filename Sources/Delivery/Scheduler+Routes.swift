@@ -1,4 +1,5 @@
 import Bytes
+import InternetMessage
 import MailModel
 import Outside
 import Routing
@@ -41,9 +42,14 @@ extension Scheduler {
             job, DeliveryProblem("550 5.7.30 The sender requires TLS, and the domain's MX records are not signed (REQUIRETLS)"))
         }
         route.tls = .verified
-        route.key += "#verified"
+        route.key += "#verified \(route.hostNames)"
       }
-      enqueue(job, pool(for: route), isFresh: isFresh)
+      let pool = pool(for: route, job)
+      if groupPools[job.group] !== pool {
+        if groupPools.count >= max(settings.limits.destinations, 1) { groupPools = [:] }
+        groupPools[job.group] = pool
+      }
+      enqueue(job, pool, isFresh: isFresh)
     case .transient(let reason, let evidence):
       job.routeDetails = Self.details(evidence)
       postpone(job, DeliveryProblem(reason))
@@ -63,18 +69,36 @@ extension Scheduler {
     return result
   }
 
-  private func pool(for route: Route) -> DestinationPool {
+  /// What is to carry the job: a pool for all that goes to the same machines, under the same rule, from the same place.
+  private func pool(for route: Route, _ job: Job) -> DestinationPool {
     let now = services.clock.monotonic()
+    var route = route
+    route.source = source(of: job.message.envelope.reversePath, by: route)
+    if let source = route.source { route.key += "#from \(source.addresses) \(source.helo ?? "")" }
+    let budget = budgets.budget(for: job.group, route)
+    if let budget { route.key += "#as \(budgets.generation) \(budget.name)" }
     if let found = pools[route.key] {
       found.route = route
       found.lastUsed = now
       return found
     }
     if pools.count >= settings.limits.destinations { forgetPools() }
-    let made = DestinationPool(key: route.key, route: route, limits: settings.limits, times: settings.times, now: now)
+    let made = DestinationPool(key: route.key, route: route, budget: budget, limits: settings.limits, now: now)
     pools[route.key] = made
     poolOrder.append(made)
     return made
+  }
+
+  /// Where a message comes from: what its route says, else its sender's domain, else what holds for all. Notifications (the null path) are
+  /// this host's own.
+  private func source(of sender: EmailAddress?, by route: Route) -> ConnectionSource? {
+    if let own = route.source { return own }
+    if !settings.senderSources.isEmpty, let sender, let domain = DomainName.normalized(sender.domain),
+      let found = senderSources.value(for: domain)
+    {
+      return found
+    }
+    return settings.source.isDefault ? nil : settings.source
   }
 
   /// Forgets pools that carry nothing, the longest unused half of them.
@@ -82,11 +106,11 @@ extension Scheduler {
     let unused = poolOrder.filter(\.isUnused).sorted { ($0.lastUsed, $0.key) < ($1.lastUsed, $1.key) }
     for pool in unused.prefix(max(unused.count / 2, 1)) { pools[pool.key] = nil }
     poolOrder.removeAll { pools[$0.key] == nil }
+    groupPools = groupPools.filter { pools[$0.value.key] === $0.value }
   }
 
   private func enqueue(_ job: Job, _ pool: DestinationPool, isFresh: Bool) {
-    let now = services.clock.monotonic()
-    if pool.isClosed(at: now), let problem = pool.lastProblem { return postpone(job, problem, isSkipped: true) }
+    pool.lastGroup = job.group
     // A destination that failed last may not fill the memory with what was claimed for it.
     let limits = settings.limits
     let isFlowing = pool.standing == .proven
@@ -95,72 +119,12 @@ extension Scheduler {
     guard pool.count < (pool.isSuspect && !isFresh ? min(20, limit) : limit) else {
       return giveBack(job, after: isFlowing ? .seconds(1) : .seconds(60))
     }
+    // What can't go within a minute by its rate waits in the queue, untried. Half of the room is for those that come back from there.
+    if let budget = pool.budget, pool.count >= (isFresh ? max(budget.room / 2, 1) : budget.room) {
+      return giveBack(job, at: budget.slot(now: services.clock.schedule()))
+    }
     pool.append(job)
     serve(pool)
-  }
-
-  // MARK: Connections
-
-  /// Sees to it that what waits in `pool` is carried: by an idle connection, or another one if that helps and may be.
-  func serve(_ pool: DestinationPool) {
-    confine()
-    guard !isStopping, pool.count > 0 else { return }
-    if pool.wakeIdle() { return }
-    guard pool.wantsWorker(at: services.clock.monotonic()) else { return }
-    guard mayConnect(pool) else {
-      if !pool.isWaiting {
-        pool.isWaiting = true
-        waitingPools.append(pool)
-      }
-      // A connection that rests elsewhere gives way.
-      guard resting > 0 else { return }
-      for other in poolOrder where other !== pool && other.idleCount > 0 && other.count == 0 {
-        other.dismissIdle()
-        break
-      }
-      return
-    }
-    beginWorker(pool)
-  }
-
-  /// All connections share one stock. Of it a quarter is kept for destinations that take mail, and a quarter for those that have not
-  /// shown it, so that neither waits long for the other.
-  private func mayConnect(_ pool: DestinationPool) -> Bool {
-    let limit = max(settings.limits.connections, 1)
-    guard connections.all < limit else { return false }
-    let unproven = connections.unknown + connections.suspect
-    let share = limit - limit / 4
-    switch pool.standing {
-    case .proven: return connections.proven + max(unproven, limit / 4) < limit
-    // When a quarter are in use, each gets one.
-    case .unknown: return unproven < share && (pool.workers == 0 || unproven * 4 < share)
-    case .suspect: return unproven < share && connections.suspect * 100 < share * settings.limits.suspectShare
-    }
-  }
-
-  private func beginWorker(_ pool: DestinationPool) {
-    let standing = pool.standing
-    connections.add(1, standing)
-    pool.workerBegan()
-    let worker = Worker(pool: pool, scheduler: self, standing: standing)
-    workers[ObjectIdentifier(worker)] = worker
-    services.spawn { await worker.run() }
-  }
-
-  func workerEnded(_ worker: Worker, _ pool: DestinationPool, _ standing: DestinationPool.Standing) {
-    confine()
-    workers[ObjectIdentifier(worker)] = nil
-    connections.add(-1, standing)
-    pool.workerEnded()
-    serve(pool)
-    // Whoever waits longest comes next; those that still may not stay in line.
-    let waiting = waitingPools
-    waitingPools = []
-    for next in waiting {
-      next.isWaiting = false
-      serve(next)
-    }
-    if jobs < settings.limits.jobs / 2, claimsAgain { claim() }
   }
 
   /// Hosts by preference, equals in random order each time (RFC 5321, 5.1).

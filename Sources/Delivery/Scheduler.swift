@@ -64,21 +64,40 @@ public struct DeliverySettings: Sendable {
   public var limits: DeliveryLimits
   public var times: DeliveryTimes
   public var retry: RetryPolicy
-  /// Local addresses that connections come from, at most one of a family; without one the system chooses.
-  public var sources: [IPAddress]
+  /// Where connections come from, unless their route or the sender's domain says otherwise.
+  public var source: ConnectionSource
+  /// Where mail of some senders' domains comes from, by patterns as routes have them: `example.net`, `.example.net`, `*`.
+  public var senderSources: [SenderSource]
+  /// What single destinations are allowed.
+  public var rules: [DestinationRule]
   /// Whether BDAT is used where it is offered. Default true.
   public var usesChunking: Bool
+  /// Whether permanent failures are kept in the queue with their reason and tried again, and nothing is returned. Default false.
+  public var softBounces = false
+
+  /// Where mail of one sender's domain, or of those below it, comes from.
+  public struct SenderSource: Hashable, Sendable {
+    public var pattern: String
+    public var source: ConnectionSource
+
+    public init(pattern: String, source: ConnectionSource) {
+      self.pattern = pattern
+      self.source = source
+    }
+  }
 
   public init(
     hostname: String, limits: DeliveryLimits = DeliveryLimits(), times: DeliveryTimes = DeliveryTimes(),
-    retry: RetryPolicy = RetryPolicy(),
-    sources: [IPAddress] = [], usesChunking: Bool = true
+    retry: RetryPolicy = RetryPolicy(), source: ConnectionSource = ConnectionSource(), senderSources: [SenderSource] = [],
+    rules: [DestinationRule] = [], usesChunking: Bool = true
   ) {
     self.hostname = hostname
     self.limits = limits
     self.times = times
     self.retry = retry
-    self.sources = sources
+    self.source = source
+    self.senderSources = senderSources
+    self.rules = rules
     self.usesChunking = usesChunking
   }
 }
@@ -105,6 +124,8 @@ public final class Scheduler: @unchecked Sendable {
   var pools: [String: DestinationPool] = [:]
   /// The same, oldest first.
   var poolOrder: [DestinationPool] = []
+  /// By what jobs are gathered by: a domain or a next hop's name. For reports.
+  var groupPools: [String: DestinationPool] = [:]
   /// Pools that wait for a connection to become free, oldest first.
   var waitingPools: [DestinationPool] = []
   /// Those who hold the connections.
@@ -124,7 +145,10 @@ public final class Scheduler: @unchecked Sendable {
   var conversionOctets = 0
   private var lastJob: UInt64 = 0
 
-  var unreachable: HostMemory
+  var hosts: HostGates
+  /// Of the rules for single destinations.
+  var budgets: DestinationBudgets
+  var senderSources = PatternTable<ConnectionSource>()
   var brokenTLS: HostMemory
   var noChunking: HostMemory
 
@@ -147,7 +171,9 @@ public final class Scheduler: @unchecked Sendable {
     self.settings = settings
     self.recorder = Recorder(store: services.store)
     self.notifier = Notifier(services: services, hostname: settings.hostname, limits: settings.limits)
-    self.unreachable = HostMemory(limit: settings.limits.destinations)
+    self.hosts = HostGates(limits: settings.limits, times: settings.times)
+    self.budgets = DestinationBudgets(settings.rules)
+    for sender in settings.senderSources { senderSources.add(sender.pattern, sender.source) }
     self.brokenTLS = HostMemory(limit: settings.limits.destinations)
     self.noChunking = HostMemory(limit: settings.limits.destinations)
     recorder.recorded = { [weak self] records in
@@ -171,7 +197,15 @@ public final class Scheduler: @unchecked Sendable {
     confine()
     self.settings = settings
     notifier.update(settings)
-    for pool in poolOrder { pool.update(settings.limits, settings.times) }
+    for pool in poolOrder { pool.update(settings.limits) }
+    hosts.update(settings.limits, settings.times)
+    senderSources = PatternTable()
+    for sender in settings.senderSources { senderSources.add(sender.pattern, sender.source) }
+    if settings.rules != budgets.rules {
+      budgets = DestinationBudgets(settings.rules, generation: budgets.generation &+ 1)
+      // What waits by a former rule is looked at anew.
+      for pool in poolOrder where pool.budget != nil { for job in pool.takeAll() { giveBack(job, after: .zero) } }
+    }
     routes.removeAll()
     queueChanged()
   }
@@ -203,7 +237,8 @@ public final class Scheduler: @unchecked Sendable {
   public func queueChanged() {
     confine()
     for pool in poolOrder { pool.reset() }
-    unreachable = HostMemory(limit: settings.limits.destinations)
+    hosts.reset()
+    for pool in poolOrder { serve(pool) }
     claim()
   }
 

@@ -23,8 +23,11 @@ final class Transport: @unchecked Sendable {
   }
 
   let connection: Connection
-  let host: Route.Host
-  let endpoint: Endpoint
+  let place: HostPlace
+  /// The local address that was asked for; nil: the system chose.
+  let source: IPAddress?
+  /// The name it goes by, where that is not this host's own.
+  let helo: String?
   private(set) var client: SMTPClient
   private var parser = SMTPReplyParser()
   private let times: DeliveryTimes
@@ -42,19 +45,22 @@ final class Transport: @unchecked Sendable {
   private var loss = "connection closed by the host"
 
   init(
-    connection: Connection, host: Route.Host, endpoint: Endpoint, settings: SMTPClientSettings, tls: TLSRequest?,
-    times: DeliveryTimes,
-    clock: any Clock, recorder: Recorder
+    connection: Connection, place: HostPlace, source: IPAddress?, helo: String?, settings: SMTPClientSettings, tls: TLSRequest?,
+    times: DeliveryTimes, clock: any Clock, recorder: Recorder
   ) {
     self.connection = connection
-    self.host = host
-    self.endpoint = endpoint
+    self.place = place
+    self.source = source
+    self.helo = helo
     self.client = SMTPClient(settings)
     self.tls = tls
     self.times = times
     self.clock = clock
     self.recorder = recorder
   }
+
+  var host: Route.Host { place.host }
+  var endpoint: Endpoint { place.endpoint }
 
   /// Starts a transaction; its clock runs.
   func start(_ transaction: SMTPClientTransaction) {

@@ -12,20 +12,40 @@ import SMTP
 /// `DeliveryServices.spawn`; what it learns goes through `finished`, `hostFailed` and `workerEnded`, which check that they are on delivery's
 /// loop (`Scheduler.confine`).
 final class Worker: @unchecked Sendable {
-  private let pool: DestinationPool
+  let pool: DestinationPool
   private let scheduler: Scheduler
   private var transport: Transport?
   /// Jobs given to the conversation and not completed, oldest first; at most two.
   private var underWay: [Job] = []
-  private var mustQuit = false
+  private(set) var mustQuit = false
+  /// Where it is, or tries to be.
+  private(set) var place: HostPlace?
+  /// Its host has greeted.
+  private(set) var isEstablished = false
 
   /// What was known of the pool when this began.
   private let standing: DestinationPool.Standing
 
-  init(pool: DestinationPool, scheduler: Scheduler, standing: DestinationPool.Standing) {
+  /// - Parameter place: entered already; it is left at the end.
+  init(pool: DestinationPool, scheduler: Scheduler, standing: DestinationPool.Standing, place: HostPlace) {
     self.pool = pool
     self.standing = standing
     self.scheduler = scheduler
+    self.place = place
+  }
+
+  /// Gives up its place for one at another host.
+  func move(to next: HostPlace) {
+    let former = place
+    place = next
+    next.enter(at: scheduler.services.clock.monotonic())
+    if let former { scheduler.left(former, wasEstablished: false) }
+  }
+
+  func established() {
+    isEstablished = true
+    place?.establish()
+    pool.workerEstablished()
   }
 
   /// There is work, or the connection's place is wanted.
@@ -35,9 +55,9 @@ final class Worker: @unchecked Sendable {
   }
 
   func run() async {
-    while !mustQuit, !scheduler.isStopping, let job = pool.take() {
+    if !mustQuit, !scheduler.isStopping, let job = pool.take(at: now) {
       pool.connects(for: job)
-      let opened = await Opening(pool: pool, scheduler: scheduler, job: job).run()
+      let opened = await Opening(pool: pool, scheduler: scheduler, worker: self).run()
       pool.connected(for: job)
       switch opened {
       case .success(let transport):
@@ -46,18 +66,26 @@ final class Worker: @unchecked Sendable {
         if job.entries.isEmpty { scheduler.over(job) }
         await converse(transport, first: job.entries.isEmpty ? nil : job)
         self.transport = nil
-      case .failure(let attempt):
-        // Not tried, since the server is stopping: back to the queue as it was.
-        if attempt.problems.isEmpty, scheduler.isStopping {
-          scheduler.giveBack(job, after: .zero)
-        } else {
-          scheduler.hostFailed(pool, attempt.problem, job)
-        }
+      case .failure(let attempt): failed(attempt, job)
       }
     }
     await scheduler.recorder.flush()
     scheduler.workerEnded(self, pool, standing)
   }
+
+  private func failed(_ attempt: Opening.FailedAttempt, _ job: Job) {
+    if attempt.problems.isEmpty, scheduler.isStopping {
+      // Not tried, since the server is stopping: back to the queue as it was.
+      scheduler.giveBack(job, after: .zero)
+    } else if pool.established > 0, !scheduler.isStopping {
+      // The host bears no more connections than it has: those carry it.
+      pool.putBack(job)
+    } else {
+      scheduler.hostFailed(pool, attempt.problem, job)
+    }
+  }
+
+  private var now: MonotonicInstant { scheduler.services.clock.monotonic() }
 
   /// The server stops, and waits no longer: what is under way fails for a while, with that as the reason.
   func cut() { transport?.cut() }
@@ -65,7 +93,7 @@ final class Worker: @unchecked Sendable {
   private func converse(_ transport: Transport, first: Job?) async {
     if let first { await start(first, transport) }
     while true {
-      if transport.client.canStart, !isRetiring(transport), let next = pool.take() {
+      if transport.client.canStart, !isRetiring(transport), let next = pool.take(at: now) {
         await start(next, transport)
         continue
       }
@@ -84,7 +112,8 @@ final class Worker: @unchecked Sendable {
   }
 
   private func isRetiring(_ transport: Transport) -> Bool {
-    mustQuit || scheduler.isStopping || transport.client.started >= UInt64(max(scheduler.settings.limits.messagesPerConnection, 1))
+    let most = pool.budget?.rule.messagesPerConnection ?? scheduler.settings.limits.messagesPerConnection
+    return mustQuit || scheduler.isStopping || transport.client.started >= UInt64(clamping: max(most, 1))
   }
 
   /// Waits for another job; false when the connection is to be closed.
@@ -94,16 +123,26 @@ final class Worker: @unchecked Sendable {
     while !isRetiring(transport), clock.monotonic() < deadline {
       await transport.settle()
       // Nothing is awaited between looking and waiting, so that no wake-up is lost.
-      guard pool.count == 0, !isRetiring(transport) else { break }
+      guard !pool.isReady(at: now), !isRetiring(transport) else { break }
+      // Others have jobs for this place.
+      if isWanted(transport.place) { return false }
       pool.rest(self)
+      transport.place.address.rests(self)
+      transport.place.name.rests(self)
       scheduler.resting += 1
       let isAlive = await transport.rest(until: deadline)
       pool.stopResting(self)
+      transport.place.address.restsNoMore(self)
+      transport.place.name.restsNoMore(self)
       scheduler.resting -= 1
       // A connection that broke is seen by the next step.
       if !isAlive { return true }
     }
-    return pool.count > 0 && !isRetiring(transport)
+    return pool.isReady(at: now) && !isRetiring(transport)
+  }
+
+  private func isWanted(_ place: HostPlace) -> Bool {
+    place.address.isWanted(except: pool) || place.name.isWanted(except: pool) || pool.budget?.isWanted(except: pool) == true
   }
 
   private func start(_ job: Job, _ transport: Transport) async {
@@ -145,10 +184,13 @@ final class Worker: @unchecked Sendable {
     let nothingTried = result.recipients.allSatisfy { $0 == .notTried }
     if nothingTried, transport.transactions <= 1 {
       // A fresh connection that did not even get to its first message: not to be tried at once again.
+      transport.place.note(.failed(problem, wasEstablished: true), at: now)
       scheduler.hostFailed(pool, problem, job)
     } else {
       scheduler.finished(job, result, over: transport, in: pool)
-      if !nothingTried, failure.stage != .body { scheduler.connectionFailed(pool, problem) }
+      guard !nothingTried, failure.stage != .body else { return }
+      transport.place.note(.failed(problem, wasEstablished: true), at: now)
+      scheduler.connectionFailed(pool, problem)
     }
   }
 

@@ -28,6 +28,12 @@ public struct QueueEntry: Hashable, Sendable {
   /// The next hop a postmaster ordered, whatever routes and MX say; `destination` is the same then.
   public var reroute: String?
 
+  /// What stands before the reason of a permanent failure that is kept instead of returned (`[queue] soft-bounce`).
+  public static let keptPrefix = "kept (soft-bounce): "
+
+  /// Its last failure was permanent, and is kept.
+  public var isKept: Bool { lastReply.hasPrefix(Self.keptPrefix) }
+
   public init(
     id: QueueRecipientID, message: QueueID, address: EmailAddress, notification: NotificationRequest, destination: String,
     state: State,

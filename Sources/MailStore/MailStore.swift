@@ -73,6 +73,11 @@ public protocol MailStore: Sendable {
   /// Counts of waiting, held and claimed recipients, and of messages.
   func queueCounts() async throws(StoreError) -> QueueCounts
 
+  /// What waits, by destination, in the next slice of the queue behind `after`; the slices of a whole walk are added up.
+  ///
+  /// Each reads at most 2,000 recipients, and no transaction spans two: what comes or goes meanwhile is in or not.
+  func queueTallies(after: QueuePlace?) async throws(StoreError) -> QueueTallies
+
   // MARK: Mailboxes
 
   func mailboxes(of account: AccountID) async throws(StoreError) -> [Mailbox]
@@ -224,7 +229,10 @@ public struct QueueCounts: Hashable, Sendable {
   public var waiting: Int
   public var held: Int
   public var claimed: Int
-  public init(messages: Int, waiting: Int, held: Int, claimed: Int) {
+  /// Of all these, recipients whose last failure was permanent and is kept (`QueueEntry.isKept`).
+  public var kept: Int
+  public init(messages: Int, waiting: Int, held: Int, claimed: Int, kept: Int = 0) {
+    self.kept = kept
     self.messages = messages
     self.waiting = waiting
     self.held = held

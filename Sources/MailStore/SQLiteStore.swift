@@ -199,6 +199,11 @@ public final class SQLiteStore: MailStore {
     return try await readers.read { database in try QueueReading.counts(in: database) }
   }
 
+  public func queueTallies(after: QueuePlace?) async throws(StoreError) -> QueueTallies {
+    if after == nil { try await writeLazy() }
+    return try await readers.read { database in try QueueReading.tallies(after: after, in: database) }
+  }
+
   /// What is lazy is written first, so that the read that follows sees it.
   func writeLazy() async throws(StoreError) {
     // A store that can't be written is read as it is.

@@ -133,12 +133,19 @@ extension RouteLookup {
         Route.Host(name: exchanger.exchange, preference: exchanger.preference, endpoints: endpoints(allowed, port: port)))
     }
     guard hosts.isEmpty else {
-      // The same hosts share connections, whatever domain led to them.
-      let names = hosts.map { "\($0.preference) \($0.name)" }.sorted().joined(separator: ",")
-      return .route(Route(key: "mx:\(names):\(port)", hosts: hosts, evidence: bounded(evidence)))
+      return .route(Route(key: "mx:\(Self.key(of: hosts))", hosts: hosts, evidence: bounded(evidence)))
     }
     if let failure { return .transient(reason: "451 4.4.3 \(domain): \(failure)", evidence) }
     if hasInternal { return .permanent(reason: "550 5.4.4 The mail hosts of \(domain) have internal addresses only", evidence) }
     return .permanent(reason: "550 5.4.4 No mail host of \(domain) has an address", evidence)
+  }
+
+  /// The same machines share connections, whatever domain and name led to them: addresses, by rank of their preference.
+  private static func key(of hosts: [Route.Host]) -> String {
+    let preferences = Set(hosts.map(\.preference)).sorted()
+    return preferences.map { preference in
+      let endpoints = hosts.filter { $0.preference == preference }.flatMap { $0.endpoints.map { "\($0)" } }
+      return Set(endpoints).sorted().joined(separator: ",")
+    }.joined(separator: ";")
   }
 }

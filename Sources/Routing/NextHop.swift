@@ -16,6 +16,8 @@ import Outside
 /// - `tls=none|opportunistic|required|verified`: `required` gives up where STARTTLS is not offered, `verified` also checks the
 ///   certificate against the host's name. Default: `opportunistic`, for `smtps` `verified` (which `tls=required` relaxes).
 /// - `auth=clear`: credentials may be sent without TLS. Only for networks one trusts.
+/// - `source=ADDRESS`: the local address that connections come from, at most one IPv4 and one IPv6.
+/// - `helo=NAME`: this host's name in EHLO there.
 ///
 /// At most 255 octets (`RoutingLimits.nextHopText`).
 public struct NextHop: Hashable, Sendable {
@@ -50,10 +52,12 @@ public struct NextHop: Hashable, Sendable {
   public var credentials: Credentials?
   /// Credentials may go out without TLS.
   public var allowsClearAuthentication: Bool
+  /// Where connections come from; nil: as those to any other.
+  public var source: ConnectionSource?
 
   public init(
     dialect: Dialect = .smtp, target: Target, port: UInt16? = nil, isImplicitTLS: Bool = false, tls: TLSPolicy = .opportunistic,
-    usesMX: Bool = false, credentials: Credentials? = nil, allowsClearAuthentication: Bool = false
+    usesMX: Bool = false, credentials: Credentials? = nil, allowsClearAuthentication: Bool = false, source: ConnectionSource? = nil
   ) {
     self.dialect = dialect
     self.target = target
@@ -63,6 +67,7 @@ public struct NextHop: Hashable, Sendable {
     self.usesMX = usesMX
     self.credentials = credentials
     self.allowsClearAuthentication = allowsClearAuthentication
+    self.source = source
   }
 
   /// What identifies it to people and in the queue: its text without the password.
@@ -97,6 +102,8 @@ public struct NextHop: Hashable, Sendable {
     if usesMX { options.append("mx") }
     if tls != (isImplicitTLS ? .verified : .opportunistic) { options.append("tls=\(tls.rawValue)") }
     if allowsClearAuthentication { options.append("auth=clear") }
+    for address in source?.addresses ?? [] { options.append("source=\(address)") }
+    if let helo = source?.helo { options.append("helo=\(helo)") }
     return options.isEmpty ? text : text + "?" + options.joined(separator: "&")
   }
 }

@@ -62,8 +62,26 @@ extension NextHop {
         throw NextHopError("smtps is encrypted always: tls is required or verified")
       }
       tls = value
+    case _ where option.hasPrefix("source="):
+      guard let address = IPAddress(parsing: option.dropFirst(7).utf8) else {
+        throw NextHopError("source is an IP address of this host")
+      }
+      var source = source ?? ConnectionSource()
+      guard !source.addresses.contains(where: { $0.isIPv4 == address.isIPv4 }) else {
+        throw NextHopError("at most one IPv4 and one IPv6 source")
+      }
+      source.addresses.append(address)
+      self.source = source
+    case _ where option.hasPrefix("helo="):
+      guard let name = DomainName.normalized(String(option.dropFirst(5))), name.utf8.first != 0x5B else {
+        throw NextHopError("helo is a host name")
+      }
+      var source = source ?? ConnectionSource()
+      source.helo = name
+      self.source = source
     default:
-      throw NextHopError("unknown option \(String.escaped(option.utf8, limit: 32)); expected mx, tls=... or auth=clear")
+      throw NextHopError(
+        "unknown option \(String.escaped(option.utf8, limit: 32)); expected mx, tls=..., auth=clear, source=... or helo=...")
     }
   }
 

@@ -18,7 +18,8 @@ public struct Route: Hashable, Sendable {
     }
   }
 
-  /// What the messages of this route may share: connections. Equal keys mean the same hosts under the same rules.
+  /// What the messages of this route may share: connections. Equal keys mean the same addresses in the same order of preference, under the
+  /// same rules; where the certificate must show a host's name, the same names too.
   public var key: String
   /// Best first; equals already in random order. At least one, each with at least one endpoint.
   public var hosts: [Host]
@@ -27,11 +28,14 @@ public struct Route: Hashable, Sendable {
   public var tls: TLSPolicy
   public var credentials: NextHop.Credentials?
   public var allowsClearAuthentication: Bool
+  /// What the route itself says of where connections come from; nil: nothing.
+  public var source: ConnectionSource?
   public var evidence: RouteEvidence
 
   public init(
     key: String, hosts: [Host], dialect: NextHop.Dialect = .smtp, isImplicitTLS: Bool = false, tls: TLSPolicy = .opportunistic,
-    credentials: NextHop.Credentials? = nil, allowsClearAuthentication: Bool = false, evidence: RouteEvidence = RouteEvidence()
+    credentials: NextHop.Credentials? = nil, allowsClearAuthentication: Bool = false, source: ConnectionSource? = nil,
+    evidence: RouteEvidence = RouteEvidence()
   ) {
     self.key = key
     self.hosts = hosts
@@ -40,8 +44,12 @@ public struct Route: Hashable, Sendable {
     self.tls = tls
     self.credentials = credentials
     self.allowsClearAuthentication = allowsClearAuthentication
+    self.source = source
     self.evidence = evidence
   }
+
+  /// The hosts' names in order of preference: what sets routes apart that share addresses but verify certificates.
+  public var hostNames: String { hosts.map { "\($0.preference) \($0.name)" }.sorted().joined(separator: ",") }
 }
 
 /// What a route was decided by, for the trace.

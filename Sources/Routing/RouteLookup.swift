@@ -56,7 +56,8 @@ struct RouteLookup: Sendable {
   private func route(_ nextHop: NextHop, _ hosts: [Route.Host], _ evidence: RouteEvidence) -> Route {
     Route(
       key: nextHop.name, hosts: hosts, dialect: nextHop.dialect, isImplicitTLS: nextHop.isImplicitTLS, tls: nextHop.tls,
-      credentials: nextHop.credentials, allowsClearAuthentication: nextHop.allowsClearAuthentication, evidence: bounded(evidence))
+      credentials: nextHop.credentials, allowsClearAuthentication: nextHop.allowsClearAuthentication, source: nextHop.source,
+      evidence: bounded(evidence))
   }
 
   // MARK: Address literals

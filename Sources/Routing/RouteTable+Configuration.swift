@@ -15,7 +15,26 @@ extension NextHop {
     self.init(
       dialect: route.nextHop.scheme == .lmtp ? .lmtp : .smtp, target: target, port: port,
       isImplicitTLS: route.nextHop.scheme == .smtps, tls: route.tls, usesMX: route.usesMX,
-      credentials: route.credentials.map { Credentials(user: $0.user, password: password ?? "") })
+      credentials: route.credentials.map { Credentials(user: $0.user, password: password ?? "") },
+      source: route.source.isDefault ? nil : ConnectionSource(route.source))
+  }
+}
+
+extension ConnectionSource {
+  /// What the configuration says; an empty name is none.
+  public init(_ source: Configuration.Source) {
+    self.init(addresses: source.addresses, helo: source.helo.isEmpty ? nil : source.helo)
+  }
+}
+
+extension Configuration.Route.Pattern {
+  /// As tables of patterns read it: `example.net`, `.example.net` or `*`.
+  public var text: String {
+    switch self {
+    case .domain(let name): name
+    case .suffix(let name): "." + name
+    case .any: "*"
+    }
   }
 }
 
@@ -26,13 +45,8 @@ extension RouteTable {
   public init(_ routes: [Configuration.Route], passwords: [String: String] = [:]) throws(PatternError) {
     try self.init(
       routes.map { route in
-        let pattern =
-          switch route.pattern {
-          case .domain(let name): name
-          case .suffix(let name): "." + name
-          case .any: "*"
-          }
-        return Entry(pattern: pattern, nextHop: NextHop(route, password: route.credentials.flatMap { passwords[$0.passwordFile] }))
+        Entry(
+          pattern: route.pattern.text, nextHop: NextHop(route, password: route.credentials.flatMap { passwords[$0.passwordFile] }))
       })
   }
 }

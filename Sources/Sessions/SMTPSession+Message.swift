@@ -47,6 +47,9 @@ extension SMTPSession {
       // Being shed ends the wait too; but it meant an idle session, which this is not any more.
       if connection.isShed, listener.clock.monotonic() < deadline { return nil }
       return conversation.deadlinePassed()
+    case .shutdown where listener.isDraining() && !endsSoon:
+      endsSoon = true
+      return nil
     case .shutdown:
       // A client that is told 421 in the middle of a message sends it again later; nothing of it was acknowledged (HOSTILE 66).
       let step = conversation.shutdown()

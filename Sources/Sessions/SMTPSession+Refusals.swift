@@ -9,6 +9,8 @@ import SMTP
 extension SMTPSession {
   /// Into the trace; bounded there for each client.
   func note(_ refusal: Refusal, id: QueueID? = nil) {
+    var refusal = refusal
+    refusal.reply = listener.outgoing(refusal.reply)
     listener.store.note(id ?? listener.store.makeQueueID(), [listener.reception.event(of: refusal, client: client)])
   }
 
@@ -18,7 +20,7 @@ extension SMTPSession {
       "recipient refused",
       metadata: [
         "client": "\(client.addressText)", "helo": "\(client.heloName)", "from": "\(sender?.wire ?? "<>")",
-        "to": "\(recipient.address)", "reply": "\(reply)", "reason": "\(reason)",
+        "to": "\(recipient.address)", "reply": "\(listener.outgoing(reply))", "reason": "\(reason)",
       ])
   }
 
@@ -33,7 +35,8 @@ extension SMTPSession {
     refusal.hops = observed?.census.hops
     note(refusal, id: id)
     listener.log.notice(
-      "message refused", metadata: ["client": "\(client.addressText)", "reply": "\(reply)", "reason": "\(reason)"])
+      "message refused",
+      metadata: ["client": "\(client.addressText)", "reply": "\(listener.outgoing(reply))", "reason": "\(reason)"])
     return conversation.answer(.refuse(reply))
   }
 

@@ -37,6 +37,8 @@ public final class SMTPSession {
   var sender: EmailAddress?
   /// `SIZE=` of the transaction.
   var declaredSize: Int64?
+  /// It ends when the message that is coming has been taken.
+  var endsSoon = false
   /// The store was told that a transaction is under way.
   private var isUnderWay = false
   private var commandsInTurn = 0
@@ -101,6 +103,10 @@ public final class SMTPSession {
       forgetWhatEnded()
       switch step {
       case .proceed:
+        if endsSoon, !conversation.holdsBody {
+          step = conversation.shutdown()
+          continue
+        }
         guard let input = parser.next(from: &connection.input) else { return .input }
         lineStart = nil
         let next = conversation.handle(input)
@@ -164,7 +170,7 @@ public final class SMTPSession {
     listener.store.transactionEnded()
   }
 
-  func write(_ reply: SMTPReply) { reply.write(to: &connection.output) }
+  func write(_ reply: SMTPReply) { listener.outgoing(reply).write(to: &connection.output) }
 
   // MARK: Waiting
 

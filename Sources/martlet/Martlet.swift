@@ -13,7 +13,8 @@ struct Martlet: AsyncParsableCommand {
     subcommands: [
       Serve.self, Check.self, DomainGroup.self, AccountGroup.self, AliasGroup.self, QueueGroup.self, MailboxGroup.self,
       ExportGroup.self,
-      StoreGroup.self, StatusCommand.self, TraceCommand.self, ExplainCommand.self, RehearseCommand.self, Demo.self,
+      StoreGroup.self, StatusCommand.self, DrainCommand.self, TraceCommand.self, ExplainCommand.self, RehearseCommand.self,
+      Demo.self,
       VersionCommand.self,
     ])
 

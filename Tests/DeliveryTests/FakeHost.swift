@@ -21,6 +21,8 @@ final class FakeHost: Sendable {
     var messagesPerConnection = Int.max
     /// Waits so long before each reply.
     var delay = Duration.zero
+    /// Says 421 to connections beyond these.
+    var mostConnections = Int.max
   }
 
   struct Message: Sendable {
@@ -33,6 +35,10 @@ final class FakeHost: Sendable {
   struct Seen: Sendable {
     var connections = 0
     var open = 0
+    /// The most that were open at one time.
+    var peak = 0
+    /// Connections that were told 421 instead of a greeting.
+    var turnedAway = 0
     var commands: [String] = []
     var messages: [Message] = []
     /// What came in one write, for each write.
@@ -80,7 +86,13 @@ final class FakeHostDriver: ConnectionDriver, @unchecked Sendable {
     self.host = host
     self.executor = executor
     let script = host.script.withLock { $0 }
-    if !script.isSilent { say(script.greeting) }
+    let isTooMany = host.seen.withLock { seen in
+      if seen.open > script.mostConnections { seen.turnedAway += 1 }
+      return seen.open > script.mostConnections
+    }
+    guard !script.isSilent else { return }
+    say(isTooMany ? "421 4.7.0 host.test too many connections" : script.greeting)
+    if isTooMany { hangUp() }
   }
 
   private func later(_ delay: Duration = .zero, _ work: @escaping @Sendable () -> Void) {
@@ -294,6 +306,8 @@ final class FakeDialer: Dialer {
   private let places = Mutex<[String: Place]>([:])
   private let executor: SimulatedExecutor
   let dialled = Mutex<[String]>([])
+  /// Where they were to come from.
+  let sources = Mutex<[String]>([])
 
   init(executor: SimulatedExecutor) { self.executor = executor }
 
@@ -303,6 +317,7 @@ final class FakeDialer: Dialer {
     Connection, DialError
   > {
     dialled.withLock { $0.append("\(remote)") }
+    sources.withLock { $0.append(source.map { "\($0)" } ?? "") }
     switch places.withLock({ $0["\(remote)"] }) {
     case nil: return .failure(.refused)
     case .dead:
@@ -312,6 +327,7 @@ final class FakeDialer: Dialer {
       host.seen.withLock {
         $0.connections += 1
         $0.open += 1
+        $0.peak = max($0.peak, $0.open)
       }
       let driver = FakeHostDriver(host: host, executor: executor)
       let connection = Connection(remote: remote, local: remote, driver: driver)

@@ -128,6 +128,7 @@ extension Outcome {
   var isDelivered: Bool { if case .delivered = self { true } else { false } }
   var isTransient: Bool { if case .transient = self { true } else { false } }
   var isSkipped: Bool { if case .skipped = self { true } else { false } }
+  var isReturned: Bool { if case .returned = self { true } else { false } }
   var isPermanent: Bool { if case .permanent = self { true } else { false } }
   var reason: String {
     switch self {

@@ -161,17 +161,23 @@ final class FakeSink: NotificationSink {
 struct FakeResolver: Resolver {
   let zone: [String: [(UInt16, String, String)]]
 
-  init(_ zone: [String: [(UInt16, String, String)]]) { self.zone = zone }
+  private let addresses: [String: Set<String>]
+
+  init(_ zone: [String: [(UInt16, String, String)]]) {
+    self.zone = zone
+    addresses = zone.values.joined().reduce(into: [:]) { $0[$1.1, default: []].insert($1.2) }
+  }
 
   func resolve(_ question: DNSQuestion) async -> DNSAnswer {
     if question.type == .mx, let records = zone[question.name] {
       return DNSAnswer(
         status: .success, canonicalName: question.name, records: records.map { Self.data($0.0, $0.1) }, timeToLive: 600)
     }
-    let addresses = zone.values.joined().filter { $0.1 == question.name }.map(\.2)
-    guard question.type == .a, !addresses.isEmpty else { return DNSAnswer(status: .noSuchName, canonicalName: question.name) }
+    guard question.type == .a, let addresses = addresses[question.name] else {
+      return DNSAnswer(status: .noSuchName, canonicalName: question.name)
+    }
     return DNSAnswer(
-      status: .success, canonicalName: question.name, records: Set(addresses).sorted().compactMap { IPAddress($0)?.bytes },
+      status: .success, canonicalName: question.name, records: addresses.sorted().compactMap { IPAddress($0)?.bytes },
       timeToLive: 600)
   }
 

@@ -41,6 +41,26 @@ import Testing
     #expect(Settings.needingStart(from: applied, to: new).count == 8)
   }
 
+  @Test("an address that is not this machine's is no place for mail to come from, and check says where it stands")
+  func sources() async throws {
+    let path = FileManager.default.temporaryDirectory.appending(path: "martlet-\(UUID().uuidString).toml").path
+    let text = """
+      hostname = "mx.example.test"
+      [delivery]
+      source-addresses = ["127.0.0.1"]
+      [[sender]]
+      domain = "brand.test"
+      source-addresses = ["192.0.2.77"]
+      """
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let problems = try ConfigurationFile(path: path).findings(now: SystemClock().now()).problems.filter { $0.contains("source") }
+    #expect(
+      problems == [
+        "\(path):6: sender[1].source-addresses[1]: no connection can come from 192.0.2.77: it is not an address of this machine"
+      ])
+  }
+
   @Test("after a reload with another name nobody is turned away under the old one, and where TLS is expected nothing is said")
   func refusal() async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-\(UUID().uuidString)")

@@ -23,6 +23,7 @@ struct Rig {
   var overload = OverloadLimits()
   var dialect = SMTPDialect.smtp
   var offersTLS = false
+  var softBounces = false
   var aliceQuota: Int64 = 0
   var contentMemory = ContentMemory()
   var aliases: [String: [String]] = ["all": ["alice@example.test", "bob@example.test"]]
@@ -111,7 +112,7 @@ struct Rig {
     let submitted = Submitted()
     var extensions = SMTPService.Extensions.standard
     if offersTLS { extensions.insert(.startTLS) }
-    let listener = SMTPListener(
+    var listener = SMTPListener(
       service: SMTPService(dialect: dialect, hostname: policy.hostname, extensions: extensions, limits: limits),
       reception: Reception(policy: policy, directory: directory, clock: executor.clock), store: store,
       overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock,
@@ -119,6 +120,7 @@ struct Rig {
       tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted,
       fullMailboxes: FullMailboxes(clock: executor.clock), contentMemory: contentMemory,
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    listener.softBounces = softBounces
     return House(store: store, listener: listener, submitted: submitted, directory: directory)
   }
 }

@@ -34,6 +34,24 @@ struct SMTPSessionTests {
     #expect(message.hasSuffix("\r\n\r\ntext\r\n"))
   }
 
+  @Test("with soft bounces every 5xx goes out as 4xx, and what is accepted is as ever")
+  func softBounces() throws {
+    var rig = Rig()
+    rig.softBounces = true
+    let (replies, count) = try rig.run { house in
+      let peer = ScriptedPeer(
+        lines: envelope + [
+          "RCPT TO:<nobody@example.test>", "RCPT TO:<x@elsewhere.test>", "WHAT", "RCPT TO:<alice@example.test>", "DATA",
+        ]
+          + body)
+      await house.talk(peer)
+      return (peer.replies, try await house.bodies(of: "alice").count)
+    }
+    #expect(!replies.contains { $0.hasPrefix("5") })
+    #expect(replies.contains { $0.hasPrefix("450 4.1.1 ") } && replies.contains { $0.hasPrefix("400 4.5") }, "\(replies)")
+    #expect(count == 1)
+  }
+
   @Test("an alias for two delivers one copy each, and a repeated recipient none more")
   func alias() throws {
     let counts = try Rig().run { house in

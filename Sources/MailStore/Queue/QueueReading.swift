@@ -86,7 +86,13 @@ enum QueueReading {
 
   static func counts(in database: Database) throws -> QueueCounts {
     var counts = QueueCounts(messages: 0, waiting: 0, held: 0, claimed: 0)
-    try database.each("SELECT state, count(*) FROM recipients GROUP BY state", []) { row in
+    // Those that are kept: from the prefix to the first text behind all that begin with it.
+    let kept = QueueEntry.keptPrefix
+    try database.each(
+      "SELECT state, count(*), coalesce(sum(last_reply >= ?1 AND last_reply < ?2), 0) FROM recipients GROUP BY state",
+      [.text(kept), .text(kept.dropLast() + "!")]
+    ) { row in
+      counts.kept += Int(clamping: row.int(2))
       switch row.int(0) {
       case 0: counts.waiting = Int(row.int(1))
       case 1: counts.held = Int(row.int(1))

@@ -26,4 +26,17 @@ enum InterfaceAddresses {
     }
     return result
   }
+
+  /// Why nothing can be bound to `address`, in words; nil if it can. Asks the kernel, which knows of whole networks on the loopback.
+  static func problem(with address: IPAddress) -> String? {
+    guard let (family, bytes, length) = Endpoint.ip(address, port: 0).socketAddressBytes else { return "it is no address" }
+    let descriptor = socket(family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return String(cString: strerror(errno)) }
+    defer { close(descriptor) }
+    let bound = bytes.withUnsafeBytes { bytes in
+      bytes.baseAddress.map { bind(descriptor, $0.assumingMemoryBound(to: sockaddr.self), length) } ?? -1
+    }
+    guard bound != 0 else { return nil }
+    return errno == EADDRNOTAVAIL ? "it is not an address of this machine" : String(cString: strerror(errno))
+  }
 }

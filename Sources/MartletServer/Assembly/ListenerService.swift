@@ -23,6 +23,10 @@ final class ListenerService: Sendable {
         isImplicitTLS: section.security == .implicit, limits: Settings.session(configuration),
         outbound: parts.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
         notes: server.notes, log: parts.log))
+    holder.withLock { listener in
+      listener.softBounces = configuration.queue.softBounces
+      listener.isDraining = { [weak server] in server?.isDraining ?? false }
+    }
   }
 
   var current: SMTPListener { holder.withLock { $0 } }
@@ -31,11 +35,17 @@ final class ListenerService: Sendable {
   @inline(never)
   func session(_ connection: Connection) -> SMTPSession { SMTPSession(current, connection) }
 
+  /// What a client is told that is one too many.
+  var refusal: [UInt8] { refusal(isDraining: false) }
+
   /// What a client is told for whom there is no session; nothing where it waits for TLS.
-  var refusal: [UInt8] {
+  ///
+  /// - Parameter isDraining: nobody has one just now.
+  func refusal(isDraining: Bool) -> [UInt8] {
     let listener = current
     guard !listener.isImplicitTLS else { return [] }
-    return Array("421 4.3.2 \(listener.service.hostname) Too many connections, try again later\r\n".utf8)
+    let why = isDraining ? "Takes no mail just now" : "Too many connections"
+    return Array("421 4.3.2 \(listener.service.hostname) \(why), try again later\r\n".utf8)
   }
 
   func update(_ section: Configuration.Listener, _ configuration: Configuration, tls: OpenSSLContext?) {
@@ -45,6 +55,7 @@ final class ListenerService: Sendable {
       listener.isImplicitTLS = section.security == .implicit
       listener.service = Settings.service(section, configuration, offersTLS: context != nil)
       listener.limits = Settings.session(configuration)
+      listener.softBounces = configuration.queue.softBounces
     }
   }
 }

@@ -22,14 +22,15 @@ import Synchronization
 public final class Server: Sendable {
   let parts: Parts
   let notes: any ParsingNotes
-  private let state: Mutex<State>
+  let state: Mutex<State>
 
-  private struct State {
+  struct State {
     var configuration: Configuration
     var resolver: UnboundResolver
     var formerResolver: UnboundResolver?
     var listeners: [Listener] = []
     var services: [ListenerService] = []
+    var isDraining = false
   }
 
   /// Where it listens, in the order of the configuration.
@@ -49,19 +50,6 @@ public final class Server: Sendable {
 
   /// What the sessions of each listener begin with.
   var services: [ListenerService] { state.withLock { $0.services } }
-
-  /// Looks at the queue now: recipients may have become due.
-  func wakeQueue() { parts.loops.all[0].loop.execute { [parts] in parts.scheduler.queueChanged() } }
-
-  /// Takes recipients out of delivery's hands that only wait there; how many.
-  func withdraw(_ recipients: [QueueRecipientID]) async -> Int {
-    let count = Mutex(0)
-    await parts.loops.all[0].start { [parts] in
-      let withdrawn = await parts.scheduler.withdraw(recipients)
-      count.withLock { $0 = withdrawn }
-    }.value
-    return count.withLock { $0 }
-  }
 
   /// The configuration it runs by.
   public var configuration: Configuration { state.withLock { $0.configuration } }
@@ -87,6 +75,8 @@ public final class Server: Sendable {
       server.followChanges()
       parts.loops.all[0].start { parts.scheduler.start() }
       try await server.listen(on: sockets, configuration)
+      // It survives a crash, not a stop: whoever stopped the server meant to start it.
+      if (notes as? SharedNotes)?.isDraining == true { server.drain(true) }
       return server
     } catch {
       for socket in sockets { socket.close() }
@@ -120,7 +110,7 @@ public final class Server: Sendable {
       let service = ListenerService(section: section, server: self, fullMailboxes: full, contentMemory: memory, configuration)
       var options = ListenerOptions(name: "\(section.service.rawValue) \(socket.endpoint.description)")
       options.limits = Settings.serverLimits(configuration)
-      options.refusal = { service.refusal }
+      options.refusal = { [weak self] in service.refusal(isDraining: self?.isDraining ?? false) }
       let listener = try await Listener.start(
         on: socket, options: options, loops: parts.loops, clock: parts.clock, logger: parts.log
       ) { connection in

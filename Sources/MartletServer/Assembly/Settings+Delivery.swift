@@ -48,7 +48,20 @@ extension Settings {
     retry.maximumRetry = configuration.queue.maximumRetry
     retry.lifetime = configuration.queue.lifetime
     retry.delayNotice = configuration.queue.delayNotice
-    return DeliverySettings(
-      hostname: configuration.hostname, limits: limits, times: times, retry: retry, sources: section.sourceAddresses)
+    var settings = DeliverySettings(
+      hostname: configuration.hostname, limits: limits, times: times, retry: retry, source: ConnectionSource(section.source))
+    settings.senderSources = configuration.senders.map { .init(pattern: $0.pattern.text, source: ConnectionSource($0.source)) }
+    settings.rules = configuration.destinations.map(rule)
+    settings.softBounces = configuration.queue.softBounces
+    return settings
+  }
+
+  /// `[[destination]]`; 0 is no bound.
+  private static func rule(_ section: Configuration.Destination) -> DestinationRule {
+    func bound(_ number: Int) -> Int? { number > 0 ? number : nil }
+    return DestinationRule(
+      domains: section.domains, hosts: section.hosts, concurrency: bound(section.concurrency),
+      connectionsPerMinute: bound(section.connectionsPerMinute), messagesPerMinute: bound(section.messagesPerMinute),
+      messagesPerHour: bound(section.messagesPerHour), messagesPerConnection: bound(section.messagesPerConnection))
   }
 }

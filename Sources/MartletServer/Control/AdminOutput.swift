@@ -6,6 +6,13 @@ public protocol AdminOutput: AnyObject {
   /// Writes text. Throws when nobody listens any more.
   func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure)
 
+  /// Shows text in the place of what was shown so before: on a terminal from its upper corner, elsewhere as one more block, with a line
+  /// left empty behind it.
+  func page(_ text: String) async throws(AdminFailure)
+
+  /// Waits. Throws when nobody listens any more.
+  func pause(_ duration: Duration) async throws(AdminFailure)
+
   /// Tells how far the work is.
   func progress(_ progress: AdminProgress) async throws(AdminFailure)
 

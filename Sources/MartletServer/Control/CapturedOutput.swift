@@ -21,6 +21,18 @@ public final class CapturedOutput: AdminOutput {
     pieces += 1
   }
 
+  /// What was shown in one place.
+  public private(set) var pages: [String] = []
+  /// Pauses left; behind them nobody listens.
+  public var pausesLeft = 3
+
+  public func page(_ text: String) async throws(AdminFailure) { pages.append(text) }
+
+  public func pause(_ duration: Duration) async throws(AdminFailure) {
+    guard pausesLeft > 0 else { throw AdminFailure("nobody listens") }
+    pausesLeft -= 1
+  }
+
   public func progress(_ progress: AdminProgress) async throws(AdminFailure) { reports.append(progress) }
 
   public func file(_ action: FileAction) async throws(AdminFailure) { files.append(action) }

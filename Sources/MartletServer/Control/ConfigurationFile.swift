@@ -70,6 +70,7 @@ public struct ConfigurationFile: Sendable {
     checkTLS(&findings, now: now)
     checkFiles(&findings)
     checkProcess(&findings)
+    checkSources(&findings)
     if configuration.listeners.isEmpty {
       findings.warnings.append("\(path): no [[listener]]: mail can leave, none can come in")
     }
@@ -146,6 +147,20 @@ public struct ConfigurationFile: Sendable {
       findings.problems.append(place("process.user") + "there is no user \(configuration.process.user) on this machine")
     } else if configuration.process.user == "root" {
       findings.problems.append(place("process.user") + "root has the rights of root: name a user that has not")
+    }
+  }
+
+  /// Addresses that connections are to come from must be this machine's.
+  private func checkSources(_ findings: inout Findings) {
+    var sources = [("delivery", configuration.delivery.source)]
+    sources += configuration.routes.enumerated().map { ("route[\($0.offset + 1)]", $0.element.source) }
+    sources += configuration.senders.enumerated().map { ("sender[\($0.offset + 1)]", $0.element.source) }
+    for (section, source) in sources {
+      for (index, address) in source.addresses.enumerated() {
+        guard let problem = InterfaceAddresses.problem(with: address) else { continue }
+        findings.problems.append(
+          place("\(section).source-addresses[\(index + 1)]") + "no connection can come from \(address): \(problem)")
+      }
     }
   }
 

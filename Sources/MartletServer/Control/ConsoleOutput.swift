@@ -26,6 +26,10 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
 
   public func write(_ bytes: [UInt8], to stream: AdminStream) async throws(AdminFailure) { try put(bytes, to: stream) }
 
+  public func page(_ text: String) async throws(AdminFailure) { try show(page: text) }
+
+  public func pause(_ duration: Duration) async throws(AdminFailure) { try? await Task.sleep(for: duration) }
+
   public func progress(_ progress: AdminProgress) async throws(AdminFailure) { show(progress) }
 
   public func file(_ action: FileAction) async throws(AdminFailure) { try act(action) }
@@ -42,6 +46,14 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
     let wipe = printer.withLock { $0.wipe() }
     if !wipe.isEmpty { try Self.writeAll(Array(wipe.utf8), to: errorDescriptor) }
     try Self.writeAll(bytes, to: stream == .output ? outputDescriptor : errorDescriptor)
+  }
+
+  func show(page text: String) throws(AdminFailure) {
+    guard isatty(outputDescriptor) == 1 else { return try put(Array((text + "\n\n").utf8), to: .output) }
+    let (width, height) = Self.terminalSize(outputDescriptor)
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(max(height - 1, 1)).map { $0.prefix(width) }
+    // Home, then each line with the rest of the old one wiped, then all below.
+    try put(Array(("\u{1B}[H" + lines.map { "\($0)\u{1B}[K\n" }.joined() + "\u{1B}[J").utf8), to: .output)
   }
 
   func act(_ action: FileAction) throws(AdminFailure) {
@@ -69,9 +81,11 @@ public final class ConsoleOutput: AdminOutput, @unchecked Sendable {
     }
   }
 
-  private static func terminalWidth(_ descriptor: CInt) -> Int {
+  private static func terminalWidth(_ descriptor: CInt) -> Int { terminalSize(descriptor).width }
+
+  private static func terminalSize(_ descriptor: CInt) -> (width: Int, height: Int) {
     var size = winsize()
-    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
-    return Int(size.ws_col)
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return (80, 24) }
+    return (Int(size.ws_col), max(Int(size.ws_row), 3))
   }
 }

@@ -68,6 +68,7 @@ public struct ControlClient: ~Copyable {
     switch frame {
     case .text(let bytes, let stream): try output.put(bytes, to: stream)
     case .progress(let progress): output.show(progress)
+    case .page(let text): try output.show(page: text)
     case .file(let action): try output.act(action)
     case .exit(let code, let message):
       if !message.isEmpty { try output.put(Array("martlet: \(message)\n".utf8), to: .error) }

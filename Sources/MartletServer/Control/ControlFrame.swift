@@ -18,6 +18,8 @@ enum ControlFrame: Hashable, Sendable {
   case endOfInput
   case text([UInt8], AdminStream)
   case progress(AdminProgress)
+  /// Server: text that takes the place of the last such.
+  case page(String)
   case file(FileAction)
   /// Server: the last frame. The message stands on standard error, if there is one.
   case exit(code: UInt8, message: String)
@@ -70,6 +72,7 @@ enum ControlFrame: Hashable, Sendable {
       return .file(.begin(path: begin.path, modified: begin.modified.map { Timestamp(microseconds: $0) }))
     case 21: return .file(.data(payload))
     case 22: return .file(.end)
+    case 24: return .page(String(decoding: payload, as: UTF8.self))
     case 23: return .exit(code: payload.first ?? 1, message: String(decoding: payload.dropFirst(), as: UTF8.self))
     default: throw Problem(description: "a frame of the unknown kind \(kind)")
     }
@@ -91,6 +94,7 @@ enum ControlFrame: Hashable, Sendable {
     case .endOfInput: Self.put(3, [], &buffer)
     case .text(let bytes, let stream): Self.putPieces(stream.rawValue, bytes, &buffer)
     case .progress(let progress): Self.put(18, Self.encoded(progress), &buffer)
+    case .page(let text): Self.put(24, text.utf8.prefix(Self.longest), &buffer)
     case .file(.folder(let path)): Self.put(19, Array(path.utf8), &buffer)
     case .file(.begin(let path, let modified)):
       Self.put(20, Self.encoded(Begin(path: path, modified: modified?.microseconds)), &buffer)

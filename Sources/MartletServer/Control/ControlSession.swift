@@ -131,6 +131,26 @@ final class ControlOutput: AdminOutput {
     try await push()
   }
 
+  func page(_ text: String) async throws(AdminFailure) {
+    try await send(.page(text))
+    try await push()
+  }
+
+  func pause(_ duration: Duration) async throws(AdminFailure) {
+    let end = clock.monotonic().advanced(by: duration)
+    try await push()
+    while clock.monotonic() < end {
+      guard !connection.isClosed else { throw AdminFailure("the command line went away") }
+      // Nothing is expected from the client but its going away, and what else it sends is left where it is: then only time is waited for.
+      switch await connection.receive(until: end) {
+      case .closed: throw AdminFailure("the command line went away")
+      case .shutdown: throw AdminFailure("the server stops", exitCode: 75)
+      case .data: if connection.input.readableBytes > ControlSession.longestRequest { throw AdminFailure("too much input") }
+      case .deadline: return
+      }
+    }
+  }
+
   func file(_ action: FileAction) async throws(AdminFailure) { try await send(.file(action)) }
 
   func watching<Value: Sendable>(

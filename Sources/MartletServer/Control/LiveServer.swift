@@ -1,3 +1,4 @@
+import Delivery
 import MailModel
 import MailStore
 import Outside
@@ -12,6 +13,12 @@ public protocol LiveServer: Sendable {
 
   /// Takes those of these recipients out of delivery's hands that are not being attempted just now; how many.
   func withdraw(_ recipients: [QueueRecipientID]) async -> Int
+
+  /// What goes on towards these destinations (as queued recipients have them), and up to `busy` others.
+  func destinations(_ names: [String], busy: Int) async -> [DestinationReport]
+
+  /// Takes no more mail, or takes it again.
+  func drain(_ isDraining: Bool)
 
   /// What is going on.
   var report: LiveReport { get }
@@ -40,6 +47,8 @@ public struct LiveReport: Hashable, Sendable, Codable {
   /// Seconds since it started.
   public var uptime: Int64
   public var listeners: [Listener]
+  /// No mail is taken (`martlet drain`).
+  public var draining: Bool
   /// Sessions that were ended for others' sake, and connections that were turned away.
   public var shedSessions: UInt64
   public var refusedConnections: UInt64
@@ -47,7 +56,9 @@ public struct LiveReport: Hashable, Sendable, Codable {
   public var droppedNotes: UInt64
 
   public init(
-    process: Int32, uptime: Int64, listeners: [Listener], shedSessions: UInt64, refusedConnections: UInt64, droppedNotes: UInt64 = 0
+    process: Int32, uptime: Int64, listeners: [Listener], shedSessions: UInt64, refusedConnections: UInt64,
+    droppedNotes: UInt64 = 0,
+    draining: Bool = false
   ) {
     self.process = process
     self.uptime = uptime
@@ -55,5 +66,6 @@ public struct LiveReport: Hashable, Sendable, Codable {
     self.shedSessions = shedSessions
     self.refusedConnections = refusedConnections
     self.droppedNotes = droppedNotes
+    self.draining = draining
   }
 }

@@ -1,3 +1,4 @@
+import Delivery
 import Foundation
 import Glibc
 import MailModel
@@ -15,12 +16,19 @@ struct ServerReports: LiveServer {
 
   func withdraw(_ recipients: [QueueRecipientID]) async -> Int { await server.withdraw(recipients) }
 
+  func destinations(_ names: [String], busy: Int) async -> [DestinationReport] {
+    await server.destinations(names, busy: busy)
+  }
+
+  func drain(_ isDraining: Bool) { server.drain(isDraining) }
+
   var report: LiveReport {
     let census = server.parts.overload.census
     let uptime = server.parts.clock.monotonic().since(started).components.seconds
     return LiveReport(
       process: getpid(), uptime: uptime, listeners: server.listenerReports, shedSessions: census.shedSessions,
-      refusedConnections: census.refusedConnections, droppedNotes: server.parts.store.droppedNotes)
+      refusedConnections: census.refusedConnections, droppedNotes: server.parts.store.droppedNotes,
+      draining: server.isDraining)
   }
 }
 

@@ -58,6 +58,8 @@ public final class Listener: Sendable {
   private let session: Session
   private let logger: Logger
   private let server = Mutex<(any Channel)?>(nil)
+  /// Every new connection gets the refusal.
+  private let isDraining = Mutex(false)
 
   private init(
     endpoint: Endpoint, options: ListenerOptions, loops: ServerLoops, clock: any Clock, logger: Logger, session: @escaping Session
@@ -120,6 +122,18 @@ public final class Listener: Sendable {
     }
   }
 
+  /// While draining, each new connection gets `options.refusal` and is closed; sessions that run are asked to end, once.
+  public func drain(_ isDraining: Bool) {
+    let began = self.isDraining.withLock { held in
+      defer { held = isDraining }
+      return isDraining && !held
+    }
+    guard began else { return }
+    for table in tables {
+      table.home.loop.execute { table.forEach { $0.withConnection { $0.requestShutdown() } } }
+    }
+  }
+
   /// Stops accepting only; sessions go on. What waits in the backlog stays there if another process holds the socket too.
   public func stopAccepting() async {
     let channel = server.withLock { held in
@@ -132,8 +146,9 @@ public final class Listener: Sendable {
 
   private func accepted(_ channel: any Channel) -> EventLoopFuture<Void> {
     let home = loops.home(of: channel.eventLoop)
+    let isDraining = isDraining.withLock { $0 }
     let isAdmitted = counters.withLock { counts in
-      guard counts.open < options.limits.connections else {
+      guard !isDraining, counts.open < options.limits.connections else {
         counts.refused &+= 1
         return false
       }

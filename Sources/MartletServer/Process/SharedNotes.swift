@@ -5,7 +5,7 @@ import Synchronization
 
 /// The page that supervisor and server share: what each thread is about to parse, and what was there at earlier crashes.
 ///
-/// The server writes the first part, a word a thread; after a crash the supervisor takes these words into the second part, a
+/// The last word says whether the server drains. The server writes the first part, a word a thread; after a crash the supervisor takes these words into the second part, a
 /// list of digests with the number of crashes they were there at. Nothing in it is trusted: any value is a digest or a count.
 ///
 /// Limits: 128 threads (more are not noted), 256 digests (the oldest gives way).
@@ -15,7 +15,9 @@ import Synchronization
 public final class SharedNotes: ParsingNotes, @unchecked Sendable {
   static let threads = 128
   static let suspects = 256
-  private static let words = threads + 2 * suspects
+  /// The last word: whether the server drains.
+  private static let draining = threads + 2 * suspects
+  private static let words = draining + 1
   private static let size = words * MemoryLayout<UInt64>.size
   /// Crashes after which a unit is not parsed any more.
   public static let crashesUntilQuarantine: UInt64 = 2
@@ -47,6 +49,12 @@ public final class SharedNotes: ParsingNotes, @unchecked Sendable {
     self.descriptor = descriptor
     page = address.bindMemory(to: UInt64.self, capacity: Self.words)
     hasSuspects = page[Self.threads] != 0
+  }
+
+  /// Whether mail is to be taken. A server that begins after a crash goes on as the one before it.
+  public var isDraining: Bool {
+    get { page[Self.draining] == 1 }
+    set { page[Self.draining] = newValue ? 1 : 0 }
   }
 
   deinit {

@@ -80,6 +80,13 @@ public struct SMTPReply: Hashable, Sendable {
   /// 5xx.
   public var isPermanent: Bool { code >= 500 }
 
+  /// The same refusal for a while only: 5xx as 4xx and 5.x.y as 4.x.y, so that who was refused tries again. What is no refusal stays.
+  public var softened: SMTPReply {
+    guard isPermanent else { return self }
+    let enhanced = enhanced.map { EnhancedStatusCode($0.class == .permanent ? .transient : $0.class, $0.subject, $0.detail) }
+    return SMTPReply(code - 100, enhanced, lines: lines)
+  }
+
   /// Appends the reply as it goes on the wire: each line with code, enhanced code and CRLF; bytes above 127 as `?`
   /// (RFC 5321, 4.2: text is ASCII).
   public func write(to buffer: inout ByteBuffer) {

@@ -6,6 +6,6 @@ struct QueueGroup: AsyncParsableCommand {
     commandName: "queue", abstract: "Mail that waits to leave.",
     subcommands: [
       QueueList.self, QueueShow.self, QueueRetry.self, QueueHold.self, QueueRelease.self, QueueRemove.self, QueueReroute.self,
-      QueueFlush.self, QueueCountsCommand.self,
+      QueueFlush.self, QueueCountsCommand.self, QueueStats.self,
     ])
 }

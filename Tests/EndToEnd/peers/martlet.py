@@ -33,7 +33,7 @@ def toml(value):
 
 
 class Martlet:
-    """One server. `settings` are sections of martlet.toml: {"limits": {"recipients": 5}}; underscores stand for hyphens."""
+    """One server. `settings` are sections of martlet.toml: {"limits": {"recipients": 5}}, a list for [[...]]; underscores stand for hyphens."""
 
     user = "nobody"  # whom it becomes when started as root
 
@@ -100,7 +100,11 @@ class Martlet:
             section("[[route]]", route)
         settings = {"process": {"user": self.user}, **self.settings}
         for name, values in settings.items():
-            section(f"[{name}]", values)
+            if isinstance(values, list):
+                for one in values:
+                    section(f"[[{name}]]", one)
+            else:
+                section(f"[{name}]", values)
         self.file.write_text("\n".join(lines) + "\n")
 
     # The process

@@ -40,8 +40,9 @@ final class CommandStage {
 
   /// Runs a command; what it said.
   @discardableResult
-  func run(_ command: some AdminCommand, input: String = "") async throws(AdminFailure) -> CapturedOutput {
-    let output = CapturedOutput()
+  func run(
+    _ command: some AdminCommand, input: String = "", output: CapturedOutput = CapturedOutput()
+  ) async throws(AdminFailure) -> CapturedOutput {
     try await command.run(
       AdminContext(
         store: store, configuration: configuration, live: nil, clock: clock, input: Array(input.utf8), output: output))
@@ -67,14 +68,16 @@ final class CommandStage {
   }
 
   /// Delivers to alice's INBOX, and queues for others.
-  func accept(_ body: String, id: UInt64, delivers: Bool = true, queued: [String] = []) async throws {
+  func accept(
+    _ body: String, id: UInt64, delivers: Bool = true, queued: [String] = [], domain: String = "example.org"
+  ) async throws {
     let directory = try await store.directory()
     let alice = try #require(directory.accounts.first { $0.address.localPart == "alice" })
     let spool = store.makeSpool()
     try await spool.append(ByteBuffer(string: body))
     let envelope = Envelope(reversePath: EmailAddress(localPart: "carol", domain: "example.net"))
     let recipients = queued.map { name in
-      QueuedRecipient(address: EmailAddress(localPart: name, domain: "example.org"), destination: "example.org", due: clock.now())
+      QueuedRecipient(address: EmailAddress(localPart: name, domain: domain), destination: domain, due: clock.now())
     }
     let acceptance = Acceptance(
       id: QueueID(rawValue: id), received: clock.now(), envelope: envelope, prefix: Array("Received: here\r\n".utf8),

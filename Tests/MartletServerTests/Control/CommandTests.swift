@@ -242,6 +242,47 @@ struct CommandTests {
     }
   }
 
+  @Test("statistics tell what waits by destination, the most first, each second if one watches")
+  func stats() async throws {
+    try await withStage { stage in
+      try await stage.populate()
+      for number in 1...7 {
+        try await stage.accept(
+          "Subject: out\r\n\r\n", id: UInt64(number) << 32, delivers: false, queued: ["x", "y"],
+          domain: number <= 4 ? "many.test" : "few\(number).test")
+      }
+      try await stage.run(ActOnQueue(deed: .hold, words: QueueWords(domain: "few5.test"), meansAll: false))
+      let all = try await stage.run(ShowQueueStats(top: 20, watches: false, isJSON: true))
+      let answer = try #require(try JSONSerialization.jsonObject(with: Data(all.output)) as? [String: Any])
+      #expect(answer["queued"] as? Int == 14 && answer["destinations"] as? Int == 4 && answer["others"] as? Int == 0)
+      let rows = try #require(answer["rows"] as? [[String: Any]])
+      #expect(rows.map { $0["destination"] as? String } == ["many.test", "few5.test", "few6.test", "few7.test"])
+      #expect(rows.map { $0["queued"] as? Int } == [8, 2, 2, 2] && rows.map { $0["held"] as? Int } == [0, 2, 0, 0])
+      #expect(rows[0]["oldest"] as? String == QueueID(rawValue: 1 << 32).time.iso8601)
+      #expect(rows[0]["nextAttempt"] != nil && rows[1]["nextAttempt"] == nil)
+      let table = try await stage.run(ShowQueueStats(top: 1, watches: false, isJSON: false)).text
+      #expect(table.hasPrefix("14 recipients queued for 4 destinations\nDESTINATION  QUEUED"))
+      #expect(table.contains("\nmany.test ") && !table.contains("few5") && table.hasSuffix("and 3 destinations more\n"))
+      let watched = CapturedOutput()
+      watched.pausesLeft = 2
+      do throws(AdminFailure) {
+        try await stage.run(ShowQueueStats(top: 5, watches: true, isJSON: false), output: watched)
+        #expect(Bool(false), "it ended by itself")
+      } catch {
+        #expect(error == AdminFailure("nobody listens"))
+      }
+      #expect(watched.pages.count == 3 && watched.pages.allSatisfy { $0.contains("many.test") })
+    }
+  }
+
+  @Test("draining needs a server")
+  func drain() async throws {
+    try await withStage { stage in
+      #expect(
+        await stage.refusal(DrainServer(isOff: false, waits: false, isJSON: false)) == "no server runs: nothing takes mail")
+    }
+  }
+
   @Test("a long queue is told in pieces that make one array or one table, and acted on in parts")
   func longQueue() async throws {
     try await withStage { stage in

@@ -1,4 +1,5 @@
 import Configuration
+import Delivery
 import Foundation
 import Glibc
 import Logging
@@ -15,6 +16,8 @@ struct ControlSocketTests {
     func directoryChanged() async throws(StoreError) {}
     func wakeQueue() {}
     func withdraw(_ recipients: [QueueRecipientID]) async -> Int { 0 }
+    func destinations(_ names: [String], busy: Int) async -> [DestinationReport] { [] }
+    func drain(_ isDraining: Bool) {}
     var report: LiveReport { LiveReport(process: 1, uptime: 0, listeners: [], shedSessions: 0, refusedConnections: 0) }
   }
 

@@ -74,16 +74,16 @@ struct QueueRow: Encodable {
     size = message.size
     recipients = message.entries.map { entry in
       Recipient(
-        address: entry.address.wire, state: Self.state(entry.state), attempts: entry.attempts,
+        address: entry.address.wire, state: Self.state(entry), attempts: entry.attempts,
         nextAttempt: clock.wall(of: entry.nextAttempt).iso8601,
         lastReply: entry.lastReply)
     }
   }
 
-  /// `waiting`, `held`, or `active` while an attempt runs.
-  static func state(_ state: QueueEntry.State) -> String {
-    switch state {
-    case .waiting: "waiting"
+  /// `waiting`, `held`, `active` while an attempt runs, or `kept` where it waits after a permanent failure (`[queue] soft-bounce`).
+  static func state(_ entry: QueueEntry) -> String {
+    switch entry.state {
+    case .waiting: entry.isKept ? "kept" : "waiting"
     case .held: "held"
     case .claimed: "active"
     }
@@ -137,7 +137,7 @@ public struct ListQueue: AdminCommand {
       table.add(
         isFirst ? message.id.description : "", isFirst ? context.readable(message.received) : "",
         isFirst ? ByteCount(octets: Int64(message.size)).description : "",
-        isFirst ? "<\(message.envelope.reversePath?.wire ?? "")>" : "", entry.address.wire, QueueRow.state(entry.state),
+        isFirst ? "<\(message.envelope.reversePath?.wire ?? "")>" : "", entry.address.wire, QueueRow.state(entry),
         "\(entry.attempts)", next, entry.lastReply)
     }
   }
@@ -169,7 +169,7 @@ public struct ShowQueued: AdminCommand {
     for entry in message.entries {
       try await context.say("recipient \(entry.address.wire)")
       try await context.say(
-        "  state   \(QueueRow.state(entry.state)), \(entry.attempts) attempts, destination \(NextHopText.redacted(entry.destination))"
+        "  state   \(QueueRow.state(entry)), \(entry.attempts) attempts, destination \(NextHopText.redacted(entry.destination))"
       )
       if entry.state == .waiting {
         try await context.say(
@@ -283,12 +283,15 @@ public struct CountQueue: AdminCommand {
     var waiting: Int
     var held: Int
     var active: Int
+    /// Of these, kept after a permanent failure.
+    var kept: Int
 
     init(_ counts: QueueCounts) {
       messages = counts.messages
       waiting = counts.waiting
       held = counts.held
       active = counts.claimed
+      kept = counts.kept
     }
   }
 

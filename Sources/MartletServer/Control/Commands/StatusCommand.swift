@@ -17,6 +17,8 @@ public struct ShowStatus: AdminCommand {
     var clockJump: Int64
     var server: LiveReport?
     var store: StoreCondition?
+    /// Permanent failures are kept, and what is refused is refused for a while only.
+    var softBounce: Bool
     var queue: CountQueue.Counts
     var domains: Int
     var accounts: Int
@@ -32,7 +34,7 @@ public struct ShowStatus: AdminCommand {
       version: MartletVersion.text, hostname: context.configuration.hostname, data: context.configuration.data,
       running: context.live != nil,
       clockJump: context.clock.now().since(context.clock.schedule()).components.seconds, server: context.live?.report,
-      store: condition, queue: .init(counts),
+      store: condition, softBounce: context.configuration.queue.softBounces, queue: .init(counts),
       domains: contents.domains.count,
       accounts: contents.accounts.count, aliases: contents.aliases.count)
     if isJSON { return try await context.sayJSON(status) }
@@ -43,6 +45,9 @@ public struct ShowStatus: AdminCommand {
     }
     if let server = status.server {
       try await context.say("running as process \(server.process) since \(Self.span(server.uptime))")
+      if server.draining {
+        try await context.say("draining: no mail is taken, what waits is delivered; \"martlet drain --off\" ends that")
+      }
       var table = TextTable(("LISTENER", .left), ("ADDRESS", .left), ("OPEN", .right), ("ACCEPTED", .right), ("REFUSED", .right))
       for listener in server.listeners {
         table.add(listener.protocol, listener.address, "\(listener.open)", "\(listener.accepted)", "\(listener.refused)")
@@ -59,6 +64,8 @@ public struct ShowStatus: AdminCommand {
     }
     try await context.say(
       "queue: \(counts.messages) messages; recipients: \(counts.waiting) waiting, \(counts.held) held, \(counts.claimed) active")
+    if status.softBounce { try await context.say("soft-bounce mode: permanent failures are kept, nothing is returned") }
+    if counts.kept > 0 { try await context.say("\(counts.kept) recipients are kept after a permanent failure") }
     try await context.say("\(status.domains) domains, \(status.accounts) accounts, \(status.aliases) aliases")
   }
 
