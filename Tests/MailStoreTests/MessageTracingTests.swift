@@ -27,7 +27,7 @@ struct MessageTracingTests {
     _ = try await store.move([UID(rawValue: 1), UID(rawValue: 2)], from: inbox.id, to: archive.id)
     _ = try await store.expunge([UID(rawValue: 2), UID(rawValue: 3)], from: archive.id, force: true)
     let trace = try await store.trace(of: Make.id(1))
-    #expect(trace.map(\.kind) == [.received, .delivered, .copied, .moved, .expunged])
+    try #require(trace.map(\.kind) == [.received, .delivered, .copied, .moved, .expunged])
     #expect(trace.dropFirst().allSatisfy { $0.recipient == "a@example.test" })
     #expect(Self.facts(trace[1]) == ["mailbox=INBOX", "uid=1"])
     #expect(Self.facts(trace[2]) == ["from=INBOX", "from-uid=1", "mailbox=Archive", "uid=1"])
