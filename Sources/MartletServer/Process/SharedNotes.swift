@@ -5,8 +5,9 @@ import Synchronization
 
 /// The page that supervisor and server share: what each thread is about to parse, and what was there at earlier crashes.
 ///
-/// The last word says whether the server drains. The server writes the first part, a word a thread; after a crash the supervisor takes these words into the second part, a
-/// list of digests with the number of crashes they were there at. Nothing in it is trusted: any value is a digest or a count.
+/// The last word says whether the server drains. The server writes the first part, a word a thread; after a crash the supervisor takes
+/// these words into the second part, a list of digests with the number of crashes they were there at. Nothing in it is trusted: any value
+/// is a digest or a count.
 ///
 /// Limits: 128 threads (more are not noted), 256 digests (the oldest gives way).
 ///
@@ -110,9 +111,9 @@ public final class SharedNotes: ParsingNotes, @unchecked Sendable {
       }
     }
     // Full: the oldest gives way.
-    for place in Self.threads..<Self.words - 2 { page[place] = page[place + 2] }
-    page[Self.words - 2] = digest
-    page[Self.words - 1] = 1
+    for place in Self.threads..<Self.draining - 2 { page[place] = page[place + 2] }
+    page[Self.draining - 2] = digest
+    page[Self.draining - 1] = 1
     return 1
   }
 
