@@ -105,6 +105,9 @@ public struct DeliveryTimes: Hashable, Sendable {
   public var circuit = Duration.seconds(30)
   /// Default 15 min.
   public var longestCircuit = Duration.seconds(900)
+  /// The longest sleep between two looks at the queue: a clock that jumps, or a store that changes behind delivery's back, is noticed then.
+  /// Default 60 s.
+  public var look = Duration.seconds(60)
   /// Failures of one message are gathered at most so long for one notification. Default 30 s.
   public var gathering = Duration.seconds(30)
 
