@@ -3,6 +3,7 @@
 #   make demo          a complete server on loopback, with real messages through it, until interrupted (ONCE=1: ends after showing)
 #   make test          all tests: units, conformance, power cuts, fuzzing (short), end to end, order of syncs, kills
 #   make bench         Martlet beside Postfix on this machine, in one run
+#   make simulate      whole servers in a simulated internet for SEEDS seeds (44); writes docs/reliability.md
 #   make crash         power cuts and kills for as long as SECONDS says (600)
 #   make fuzz          every fuzz target for SECONDS each (60)
 #   make lint          swift format's rules; make format applies them
@@ -15,7 +16,7 @@ python := /usr/bin/python3
 release := swift build -c release --product martlet
 SECONDS_EACH := $(if $(filter command% environment,$(origin SECONDS)),$(SECONDS),)
 
-.PHONY: all build demo test bench crash fuzz lint format docs clean
+.PHONY: all build demo test bench simulate crash fuzz lint format docs clean
 
 all: build
 
@@ -36,6 +37,11 @@ bench:
 	@Scripts/install-packages build run bench
 	$(release)
 	@exec $(python) Bench/bench.py $(BENCH)
+
+simulate:
+	@Scripts/install-packages build run
+	$(release)
+	@exec .build/release/martlet simulate --seeds $(or $(SEEDS),44) --report docs/reliability.md --commit $$(git rev-parse --short HEAD)
 
 crash:
 	@Scripts/install-packages build run test

@@ -13,7 +13,7 @@ struct Martlet: AsyncParsableCommand {
     subcommands: [
       Serve.self, Check.self, DomainGroup.self, AccountGroup.self, AliasGroup.self, QueueGroup.self, MailboxGroup.self,
       ExportGroup.self,
-      StoreGroup.self, StatusCommand.self, TraceCommand.self, Demo.self, VersionCommand.self,
+      StoreGroup.self, StatusCommand.self, TraceCommand.self, Demo.self, Simulate.self, VersionCommand.self,
     ])
 
   /// What administrative words mean; the server asks this of what the control socket brings.
