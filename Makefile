@@ -2,9 +2,10 @@
 #
 #   make demo          a complete server on loopback, with real messages through it, until interrupted (ONCE=1: ends after showing)
 #   make test          all tests: units, conformance, power cuts, fuzzing (short), end to end, order of syncs, kills
-#   make bench         Martlet beside Postfix on this machine, in one run
+#   make bench         Martlet beside Postfix and Dovecot on this machine, in one run
 #   make trace-bench   look-ups in a trace of 10,000,000 events (EVENTS), and how long they take
 #   make bench-queue   a million queued messages, and a thousand dead destinations
+#   make simulate      whole servers in a simulated internet for SEEDS seeds (44); writes docs/reliability.md
 #   make crash         power cuts and kills for as long as SECONDS says (600)
 #   make fuzz          every fuzz target for SECONDS each (60)
 #   make lint          swift format's rules; make format applies them
@@ -18,7 +19,7 @@ release := swift build -c release --product martlet
 test_flags := -c release -Xswiftc -enable-testing --scratch-path .build-test
 SECONDS_EACH := $(if $(filter command% environment,$(origin SECONDS)),$(SECONDS),)
 
-.PHONY: all build demo test bench bench-queue trace-bench crash fuzz lint format docs clean
+.PHONY: all build demo test bench bench-queue trace-bench simulate crash fuzz lint format docs clean
 
 all: build
 
@@ -50,6 +51,11 @@ bench-queue:
 	@Scripts/install-packages build run bench
 	$(release)
 	@exec $(python) Bench/queue_scale.py $(BENCH)
+
+simulate:
+	@Scripts/install-packages build run
+	$(release)
+	@exec .build/release/martlet simulate --seeds $(or $(SEEDS),44) --report docs/reliability.md --commit $$(git rev-parse --short HEAD)
 
 crash:
 	@Scripts/install-packages build run test

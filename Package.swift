@@ -83,8 +83,8 @@ let package = Package(
     .target(
       name: "MartletSimulation",
       dependencies: [
-        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing", "Overload",
-        "Reception", "Delivery", "Sessions", "CSQLite",
+        "Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Routing",
+        "Overload", "Reception", "Delivery", "Sessions", "CSQLite", nio, log,
       ]),
 
     // Floor 7: the command line.

@@ -114,6 +114,9 @@ public struct DeliveryTimes: Hashable, Sendable {
   public var growthPause = Duration.seconds(30)
   /// An address that failed is tried after the others of its route for so long. Default 60 s.
   public var doubt = Duration.seconds(60)
+  /// The longest sleep between two looks at the queue: a clock that jumps, or a store that changes behind delivery's back, is noticed then.
+  /// Default 60 s.
+  public var look = Duration.seconds(60)
   /// Failures of one message are gathered at most so long for one notification. Default 30 s.
   public var gathering = Duration.seconds(30)
 

@@ -5,9 +5,6 @@ import Outside
 
 /// From the store: what is due is leased and taken in hand.
 extension Scheduler {
-  /// The longest sleep: a clock that jumps, or a store that changes behind our back, is noticed then. 60 s.
-  private static let longestSleep = Duration.seconds(60)
-
   /// Leases what is due, as long as there is some and memory for it. At most one at a time.
   func claim() {
     confine()
@@ -49,7 +46,7 @@ extension Scheduler {
     await recorder.flush()
     if failedToClaim || recorder.isFailing { return wake(after: .seconds(5)) }
     do throws(StoreError) {
-      guard let next = try await services.store.nextDue() else { return wake(after: Self.longestSleep) }
+      guard let next = try await services.store.nextDue() else { return wake(after: settings.times.look) }
       wake(at: next)
     } catch {
       wake(after: .seconds(5))
@@ -81,14 +78,14 @@ extension Scheduler {
     }
   }
 
-  /// Looks at the queue at `time`, or within a minute.
+  /// Looks at the queue at `time`, or when it is looked at anyway.
   func wake(at time: Timestamp) {
     let pause = time.since(services.clock.schedule())
     // Not more often than each 50 ms: what is due together is claimed together.
-    wake(after: min(max(pause, .milliseconds(50)), Self.longestSleep))
+    wake(after: min(max(pause, .milliseconds(50)), settings.times.look))
   }
 
-  private func wake(after pause: Duration) {
+  func wake(after pause: Duration) {
     let at = services.clock.monotonic().advanced(by: pause)
     // A sleeper that wakes a little later will do.
     guard at.advanced(by: .milliseconds(50)) < wakeAt, !isStopping else { return }

@@ -208,6 +208,18 @@ extension Scheduler {
     flushSoon()
   }
 
+  /// A fresh message that there is no room for: the queue has it, and gives it back in its turn.
+  func leave(_ message: QueuedMessage) {
+    confine()
+    let now = services.clock.schedule()
+    for entry in message.entries where entry.state != .held && !inHand.contains(entry.id) {
+      recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .returned(next: now)))
+    }
+    claimsAgain = true
+    wake(after: .seconds(1))
+    flushSoon()
+  }
+
   /// Hands outcomes to the store that no worker is about to hand over.
   private func flushSoon() {
     guard recorder.hasPending, !isFlushing else { return }

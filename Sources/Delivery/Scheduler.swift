@@ -252,7 +252,10 @@ public final class Scheduler: @unchecked Sendable {
   /// Returns at once. What follows costs neither a read from the store nor a transaction of its own, as long as `bytes` are there.
   ///
   /// - Parameter bytes: the whole message, prefix and body, if it is still in memory.
+  ///
+  /// When memory holds as many jobs as it may, it waits in the queue as if it had been tried: it is claimed when there is room.
   public func submit(_ message: QueuedMessage, bytes: ByteBuffer?) {
+    guard isStopping || jobs < settings.limits.jobs else { return leave(message) }
     take(message, bytes: bytes, isFresh: true)
   }
 

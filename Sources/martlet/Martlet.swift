@@ -14,7 +14,7 @@ struct Martlet: AsyncParsableCommand {
       Serve.self, Check.self, DomainGroup.self, AccountGroup.self, AliasGroup.self, QueueGroup.self, MailboxGroup.self,
       ExportGroup.self,
       StoreGroup.self, StatusCommand.self, DrainCommand.self, TraceCommand.self, ExplainCommand.self, RehearseCommand.self,
-      Demo.self,
+      Demo.self, Simulate.self,
       VersionCommand.self,
     ])
 

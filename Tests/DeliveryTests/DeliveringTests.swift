@@ -171,6 +171,24 @@ import Testing
     #expect(outcomes[1].isDelivered && outcomes[2].isTransient && outcomes[3].isPermanent)
   }
 
+  @Test("fresh messages beyond what memory may hold wait in the queue, and go out in their turn")
+  func freshBeyondMemory() throws {
+    let rig = try Rig(routes: Self.route) { settings in
+      settings.limits.jobs = 3
+      settings.limits.claim = 2
+    }
+    let host = rig.host("192.0.2.1:2600") { $0.delay = .seconds(1) }
+    rig.start()
+    for _ in 0..<12 { rig.submit(rig.message(to: ["bob@d.test"])) }
+    rig.run(.milliseconds(500))
+    #expect(rig.scheduler.holding.jobs > 0)
+    #expect(rig.scheduler.holding.jobs <= 5)
+    rig.run(.seconds(300))
+    #expect(host.messages.count == 12)
+    #expect(rig.queue.left == 0)
+    #expect(rig.scheduler.holding.jobs == 0)
+  }
+
   @Test("the same seed makes the same run")
   func replay() throws {
     func run() throws -> [String] {

@@ -6,10 +6,13 @@ import Synchronization
 /// What the store does for itself, in small steps between others' calls: it ends what retention ends, clears away removed mailboxes,
 /// and keeps the reserve.
 ///
-/// It is due a while after something was committed, never in an idle store.
+/// It is due a while after something was written. In an idle store only what ends by age is looked for, a few times a day: nothing of its
+/// own doing makes it come again, and where nothing ends nothing is written.
 final class Maintenance: Sendable {
   /// Seconds between two rounds.
   static let interval = 60
+  /// Seconds between two rounds of an idle store: 6 h.
+  private static let idleInterval = 21_600
   /// Seconds between two looks at a full disk.
   private static let shortInterval = 2
 
@@ -26,6 +29,7 @@ final class Maintenance: Sendable {
 
   private struct State {
     var isScheduled = false
+    var isIdleScheduled = false
     var isTidying = false
   }
 
@@ -45,9 +49,10 @@ final class Maintenance: Sendable {
   func begin() {
     worker.submit { self.ballast.restore() }
     tidy()
+    scheduleIdle()
   }
 
-  /// After each commit.
+  /// After each commit that wrote something.
   func committed() {
     schedule(after: .seconds(Self.interval))
     tidy()
@@ -60,6 +65,20 @@ final class Maintenance: Sendable {
       return !state.isScheduled
     }
     if isFirst { worker.submit(after: delay) { self.round() } }
+  }
+
+  private func scheduleIdle() {
+    let isFirst = state.withLock { state in
+      defer { state.isIdleScheduled = true }
+      return !state.isIdleScheduled
+    }
+    guard isFirst else { return }
+    worker.submit(after: .seconds(Self.idleInterval)) { [weak self] in
+      guard let self else { return }
+      state.withLock { $0.isIdleScheduled = false }
+      schedule(after: .zero)
+      scheduleIdle()
+    }
   }
 
   private func round() {

@@ -19,8 +19,16 @@ extension Writer {
     let trace =
       try forgetTrace(before: now.advanced(by: .seconds(-limits.traceAge)))
       || (traceOctets > limits.traceSize && forgetTrace(before: everything))
-    try database.run("INSERT OR REPLACE INTO meta(key, value) VALUES('trace-octets', ?)", .int(traceOctets))
+    try keepTraceOctets()
     return bodies || log || dropped || threads || trace
+  }
+
+  /// A round that changed nothing writes nothing: else each would be followed by another, and an idle disk never rest.
+  private func keepTraceOctets() throws {
+    try database.run(
+      """
+      INSERT INTO meta(key, value) VALUES('trace-octets', ?1) ON CONFLICT(key) DO UPDATE SET value = ?1 WHERE value <> ?1
+      """, .int(traceOctets))
   }
 
   /// Expunged messages that can no longer be brought back.

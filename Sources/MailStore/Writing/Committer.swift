@@ -13,7 +13,7 @@ final class Committer: @unchecked Sendable {
   private let limits: StoreLimits
   private let observers = Mutex<[@Sendable ([StoreChange]) -> Void]>([])
   private let health: Health
-  /// Called after each commit, on the writer.
+  /// Called after each commit that wrote something, on the writer.
   private let committed: @Sendable () -> Void
 
   init(
@@ -114,6 +114,7 @@ final class Committer: @unchecked Sendable {
     guard !members.isEmpty else { return [] }
     var refused: [(Member, StoreError)] = []
     var done: [Member] = []
+    let start = writer.mark
     do {
       try writer.begin()
       for member in members {
@@ -132,7 +133,7 @@ final class Committer: @unchecked Sendable {
       if let again = handle(error, members) { return again }
       return members.flatMap(runAlone)
     }
-    finish(done)
+    finish(done, wrote: writer.mark != start)
     for (member, error) in refused { member.fail(error) }
     return []
   }
@@ -146,6 +147,7 @@ final class Committer: @unchecked Sendable {
       member.fail(.full)
       return []
     }
+    let start = writer.mark
     do {
       try writer.begin()
       try member.perform(writer)
@@ -161,11 +163,11 @@ final class Committer: @unchecked Sendable {
       member.fail((error as? SQLiteError)?.storeError ?? .unavailable("\(error)"))
       return isLazy ? [member] : []
     }
-    finish([member])
+    finish([member], wrote: writer.mark != start)
     return []
   }
 
-  private func finish(_ members: [Member]) {
+  private func finish(_ members: [Member], wrote: Bool) {
     let changes = writer.takeChanges()
     if !changes.isEmpty {
       for observer in observers.withLock({ $0 }) { observer(changes) }
@@ -174,7 +176,7 @@ final class Committer: @unchecked Sendable {
       member.wasStored = true
       member.succeed()
     }
-    committed()
+    if wrote { committed() }
   }
 
   /// What a failed transaction means. Nil: its members may be tried one at a time; otherwise they were told, and lazy ones come back.

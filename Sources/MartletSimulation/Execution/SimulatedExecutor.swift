@@ -20,17 +20,19 @@ public final class SimulatedExecutor: TaskExecutor, WorkerProvider, Sleeper {
     case worker(SimulatedWorker)
   }
 
-  private struct Timer {
+  private struct Timer: TimerOrder {
     var due: MonotonicInstant
     var order: UInt64
     var run: @Sendable () -> Void
+
+    static func < (left: Self, right: Self) -> Bool { (left.due, left.order) < (right.due, right.order) }
   }
 
   private struct State {
     var ready: [Item] = []
-    /// Sorted, the next last.
-    var timers: [Timer] = []
+    var timers = TimerHeap<Timer>()
     var order: UInt64 = 0
+    var interrupts: [@Sendable () -> Void] = []
   }
 
   public init(seed: UInt64, clock: VirtualClock = VirtualClock()) {
@@ -69,7 +71,7 @@ public final class SimulatedExecutor: TaskExecutor, WorkerProvider, Sleeper {
   public func settle(until deadline: MonotonicInstant = .never) {
     while true {
       if runReady() { continue }
-      guard let due = state.withLock({ $0.timers.last?.due }), due <= deadline else { return }
+      guard let due = state.withLock({ $0.timers.first?.due }), due <= deadline else { return }
       guard step() else { return }
     }
   }
@@ -86,17 +88,23 @@ public final class SimulatedExecutor: TaskExecutor, WorkerProvider, Sleeper {
   /// Runs one ready item, or lets time pass to the next timer; false if there is neither.
   private func step() -> Bool {
     if runReady() { return true }
-    guard let timer = state.withLock({ $0.timers.popLast() }) else { return false }
+    guard let timer = state.withLock({ $0.timers.popFirst() }) else { return false }
     clock.advance(to: timer.due)
     timer.run()
     return true
   }
 
   private func runReady() -> Bool {
+    if let interrupt = state.withLock({ $0.interrupts.isEmpty ? nil : $0.interrupts.removeFirst() }) {
+      interrupt()
+      return true
+    }
     let item = state.withLock { state -> Item? in
       guard !state.ready.isEmpty else { return nil }
       let index = state.ready.count == 1 ? 0 : Int(clamping: random.next(below: UInt64(state.ready.count)))
-      return state.ready.remove(at: index)
+      // Which one comes next is drawn, so their order means nothing and a hole may be filled with the last.
+      state.ready.swapAt(index, state.ready.count - 1)
+      return state.ready.removeLast()
     }
     switch item {
     case nil: return false
@@ -106,14 +114,16 @@ public final class SimulatedExecutor: TaskExecutor, WorkerProvider, Sleeper {
     return true
   }
 
+  /// Runs `body` before anything else that is ready, outside of what runs now: a process that dies in the middle of a write takes no
+  /// step more.
+  func interrupt(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.interrupts.append(body) } }
+
   func ready(_ worker: SimulatedWorker) { state.withLock { $0.ready.append(.worker(worker)) } }
 
   func wake(at due: MonotonicInstant, _ run: @escaping @Sendable () -> Void) {
     state.withLock { state in
       state.order += 1
-      let timer = Timer(due: due, order: state.order, run: run)
-      let index = state.timers.firstIndex { ($0.due, $0.order) < (timer.due, timer.order) } ?? state.timers.count
-      state.timers.insert(timer, at: index)
+      state.timers.insert(Timer(due: due, order: state.order, run: run))
     }
   }
 }
