@@ -33,27 +33,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Tests" / "EndToEnd"))
 
 from peers.martlet import Martlet, binary  # noqa: E402
+from peers.processes import dead_port  # noqa: E402
 from peers.sink import Sink  # noqa: E402
 
 SEED = 10_000
 BOUNDS = {"first220": 2.0, "pss": 400.0, "delay": 1.0}
 BODY = b"Subject: queue\r\nFrom: <bench@example.test>\r\n\r\n" + b"x" * 70 + b"\r\n"
-
-
-@contextlib.contextmanager
-def dead_port():
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("0.0.0.0", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(("127.0.0.1", port))
-        time.sleep(0.2)
-        yield port
 
 
 class Client:

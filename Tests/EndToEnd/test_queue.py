@@ -1,13 +1,11 @@
 """The queue as a postmaster sees it: draining, soft bounces, statistics, rates, sources, and a queue full of dead destinations."""
 
-import contextlib
 import re
 import smtplib
-import socket
 import time
 
 import pytest
-from peers.processes import eventually
+from peers.processes import dead_port, eventually
 from peers.sink import Sink
 
 MESSAGE = "Subject: hello\r\n\r\ntext\r\n"
@@ -16,23 +14,6 @@ TRUST = {"networks": ["127.0.0.0/8"]}
 
 def route(domain, port, **more):
     return {"domain": domain, "next-hop": f"smtp://127.0.0.1:{port}", **more}
-
-
-@contextlib.contextmanager
-def dead_port():
-    """A port at which nobody answers, on every address of the loopback: its queue of connections is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("0.0.0.0", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(("127.0.0.1", port))
-        time.sleep(0.1)
-        yield port
 
 
 def said(session):

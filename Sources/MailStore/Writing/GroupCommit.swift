@@ -18,6 +18,8 @@ final class GroupCommit: Sendable {
     var waiting: [Member] = []
     var lazy: [Member] = []
     var lazyTimer = false
+    /// Groups in a row that left lazy members to be tried again.
+    var lazyFailures = 0
     /// The group that runs now has lazy members.
     var isLazyRunning = false
     /// When the first of `waiting` came.
@@ -200,16 +202,24 @@ final class GroupCommit: Sendable {
     if wait == .zero { worker.submit { self.runGroup() } } else { worker.submit(after: wait) { self.runGroup() } }
   }
 
-  /// Puts lazy members back, in front, to be tried again.
+  /// Puts lazy members back, in front, to be tried again: after `lazyWait`, and after twice as long each time that it was in vain, so that a
+  /// store that can't be written does not keep itself busy. Whatever group comes earlier takes them along.
   private func retry(_ lazy: [Member]) {
-    guard !lazy.isEmpty else { return }
-    let startTimer = state.withLock { state in
+    let wait = state.withLock { state -> Int? in
+      guard !lazy.isEmpty else {
+        state.lazyFailures = 0
+        return nil
+      }
       state.lazy.insert(contentsOf: lazy, at: 0)
+      state.lazyFailures = min(state.lazyFailures + 1, Self.longestRetry)
       defer { state.lazyTimer = true }
-      return !state.lazyTimer
+      return state.lazyTimer ? nil : limits.lazyWait << (state.lazyFailures - 1)
     }
-    if startTimer { worker.submit(after: .milliseconds(limits.lazyWait)) { self.lazyTimerFired() } }
+    if let wait { worker.submit(after: .milliseconds(wait)) { self.lazyTimerFired() } }
   }
+
+  /// Doublings of the wait before lazy members are tried again: with 40 ms, 5 s.
+  private static let longestRetry = 8
 
   // MARK: Pauses
 

@@ -1,5 +1,6 @@
 """Starting, waiting for and ending programs; free ports."""
 
+import contextlib
 import os
 import random
 import signal
@@ -33,6 +34,23 @@ def free_port(address="127.0.0.1"):
                 continue
         _taken.add(port)
         return port
+
+
+@contextlib.contextmanager
+def dead_port():
+    """A port at which nobody answers, on every address of the loopback: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("0.0.0.0", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(("127.0.0.1", port))
+        time.sleep(0.2)
+        yield port
 
 
 class DidNotStart(AssertionError):

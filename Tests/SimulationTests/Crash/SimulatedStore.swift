@@ -20,7 +20,7 @@ final class SimulatedStore: Sendable {
   deinit { executor.stop() }
 
   /// Opens with limits so small that a short script meets checkpoints, a WAL that begins anew, segments that roll over and are recycled.
-  func open(withLookups: Bool = false) async throws(StoreError) -> SQLiteStore {
+  func open(withLookups: Bool = false, workers: (any WorkerProvider)? = nil) async throws(StoreError) -> SQLiteStore {
     var options = SQLiteStore.Options(database: "store.db", lock: nil, vfs: vfs.name)
     if withLookups { options.lookups = "trace.db" }
     options.limits.lookupBatch = 5
@@ -41,7 +41,7 @@ final class SimulatedStore: Sendable {
     options.segments.spoolMemory = 2_048
     options.segments.spoolUnwritten = 8_192
     return try await SQLiteStore.open(
-      options, in: .init(disk: disk, clock: executor.clock, random: executor.random, workers: executor))
+      options, in: .init(disk: disk, clock: executor.clock, random: executor.random, workers: workers ?? executor))
   }
 }
 

@@ -130,7 +130,8 @@ final class SimulatedServer: @unchecked Sendable {
     guard let dying = process else { return }
     process = nil
     isFrozen = false
-    var image = disk.image
+    let dead = disk
+    var image = dead.image
     if losesPower {
       var sweep = PowerCutSweep(base: disk.base, operations: disk.recording, seed: world.executor.random.next())
       while !sweep.isAtEnd { sweep.advance() }
@@ -147,6 +148,7 @@ final class SimulatedServer: @unchecked Sendable {
       await dying.scheduler.stop(until: executor.clock.monotonic())
       await dying.store.close()
       withExtendedLifetime(dying.vfs) {}
+      dead.setFaults(nil)
     }
   }
 
@@ -154,14 +156,13 @@ final class SimulatedServer: @unchecked Sendable {
   func killInWrite(after count: Int, done: @escaping @Sendable () -> Void) {
     let last = disk.requests + count
     let executor = world.executor
-    let frozen = disk
-    let server = self
-    disk.setFaults { request in
+    // Neither holds the other: a disk has its plan for as long as it lives.
+    disk.setFaults { [weak self, weak frozen = disk] request in
       guard request.number >= last else { return nil }
       // From here on nothing reaches the disk, and before anything else the process is gone.
-      if request.number == last, server.disk === frozen {
-        server.isFrozen = true
-        executor.interrupt { if server.disk === frozen { done() } }
+      if let self, let frozen, request.number == last, self.disk === frozen {
+        self.isFrozen = true
+        executor.interrupt { if self.disk === frozen { done() } }
       }
       return .swallow
     }
