@@ -27,7 +27,6 @@ private func check(_ command: SMTPCommand?) {
   case .xclient(let attributes):
     checkText(attributes.name)
     checkText(attributes.helo)
-    checkText(attributes.login)
   default: break
   }
 }
