@@ -119,11 +119,17 @@ public struct MessageObserver: Sendable {
     let room = carryLimit - carry.count
     if room > 0 { carry += piece.prefix(room) }
     // A field without end is refused before its end.
-    guard isTopHeader, mode == .header, carried > limits.fieldOctets else { return }
-    if header.octets == 0, carry.withUnsafeBytes({ startsWithoutHeader($0) }) { return }
+    guard isTopHeader, mode == .header, carried > limits.fieldOctets, !beginsWithText else { return }
+    if header.octets == 0, carry.withUnsafeBytes({ startsWithoutHeader($0) }) {
+      beginsWithText = true
+      return
+    }
     if carry.first?.isASCIIBlank != true { endField() }
     if mode == .header { breakBudget(.fieldTooLong(limit: limits.fieldOctets)) }
   }
+
+  /// The first line, longer than a field may be and without an end yet, is none: not asked again with each piece of it.
+  private var beginsWithText = false
 
   private mutating func endLine(_ piece: UnsafeRawBufferPointer) {
     let length = carried.addedClamped(piece.count)
