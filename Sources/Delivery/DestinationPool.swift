@@ -6,9 +6,8 @@ import Routing
 /// How many connections a host gets is its `HostGate`'s to say, which pools with a host in common share; how fast messages may go, the
 /// `DestinationBudget`'s.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: only `Scheduler.pools` and workers hold one, and every way in to them
-/// (`serve`, `finished`, `workerEnded`, `connectionFailed`, `withdraw`) checks that it is on delivery's loop (`Scheduler.confine`).
-final class DestinationPool: @unchecked Sendable {
+/// Not `Sendable`: it lives and dies on delivery's loop.
+final class DestinationPool {
   let key: String
   /// The newest route to these hosts.
   var route: Route

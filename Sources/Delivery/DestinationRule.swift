@@ -71,8 +71,8 @@ struct PatternTable<Value> {
 
 /// The bounds of one rule, and how much of them is used.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: only `Scheduler.budgets` and pools hold one (`Scheduler.confine`).
-final class DestinationBudget: @unchecked Sendable {
+/// Not `Sendable`: it lives on delivery's loop, and goes into tasks there as `Confined`.
+final class DestinationBudget {
   let rule: DestinationRule
   /// What it is called among people, and in the pools' keys: its first pattern.
   let name: String

@@ -11,8 +11,8 @@ import Routing
 /// `DeliveryTimes.growthPause`. After some failures in a row, and while no other connection works, the circuit opens: nothing is tried until
 /// a pause is over, then one connection is the probe.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: only `Scheduler.hosts`, pools and workers hold one (`Scheduler.confine`).
-final class HostGate: @unchecked Sendable {
+/// Not `Sendable`: it lives and dies on delivery's loop.
+final class HostGate {
   /// Whether a connection may be made now.
   enum Access {
     case open

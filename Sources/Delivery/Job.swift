@@ -6,9 +6,8 @@ import SMTP
 
 /// A queued message while any of its recipients is in memory, shared by its jobs.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: only its jobs and the notifier's tasks hold one, which begin in
-/// `Scheduler.take` and end in `over` and `tell`; all of these check that they are on delivery's loop (`Scheduler.confine`).
-final class MessageInHand: @unchecked Sendable {
+/// Not `Sendable`: it lives on delivery's loop, and goes into tasks there as `Confined`.
+final class MessageInHand {
   let message: QueuedMessage
   /// The whole message if it is still in memory.
   var bytes: ByteBuffer?
@@ -53,9 +52,8 @@ final class MessageInHand: @unchecked Sendable {
 
 /// Recipients of one message that go to one destination together.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: it is made in `Scheduler.take`, held by a pool or a worker, and given up
-/// in `finished` or `over`; all of these check that they are on delivery's loop (`Scheduler.confine`).
-final class Job: @unchecked Sendable {
+/// Not `Sendable`: it lives on delivery's loop, and goes into tasks there as `Confined`.
+final class Job {
   let id: UInt64
   let hand: MessageInHand
   /// What they were gathered by: a domain or a next hop's name.

@@ -6,9 +6,8 @@ import Outside
 
 /// Tells senders what became of their messages, and only then lets go of the recipients concerned.
 ///
-/// `@unchecked Sendable` is true since one thread alone touches it: only the scheduler holds it, its tasks are started by
-/// `DeliveryServices.spawn`, and `tell` and each notification check that they are on delivery's loop (`DeliveryServices.confine`).
-final class Notifier: @unchecked Sendable {
+/// Not `Sendable`: it lives on delivery's loop, and goes into tasks there as `Confined`.
+final class Notifier {
   private let services: DeliveryServices
   private var hostname: String
   private var limits: DeliveryLimits
@@ -37,13 +36,15 @@ final class Notifier: @unchecked Sendable {
     let succeeded = hand.succeeded
     let damaged = hand.damaged
     (hand.failed, hand.delayed, hand.succeeded, hand.damaged) = ([], [], [], [])
-    services.spawn { [self] in
-      if !failed.isEmpty { await tellFailures(failed, hand, scheduler) }
-      if !damaged.isEmpty { await tellDamage(damaged, hand, scheduler) }
-      if !delayed.isEmpty { await tellDelays(delayed, hand, scheduler) }
+    let confined = Confined((self, hand), services)
+    services.spawn {
+      let (notifier, hand) = confined.value
+      if !failed.isEmpty { await notifier.tellFailures(failed, hand, scheduler) }
+      if !damaged.isEmpty { await notifier.tellDamage(damaged, hand, scheduler) }
+      if !delayed.isEmpty { await notifier.tellDelays(delayed, hand, scheduler) }
       for stage in [ComposedNotification.Stage.delivered, .relayed] {
         let those = succeeded.filter { $0.stage == stage }
-        if !those.isEmpty { await tellSuccesses(those, stage, hand, scheduler) }
+        if !those.isEmpty { await notifier.tellSuccesses(those, stage, hand, scheduler) }
       }
       await scheduler.recorder.flush()
     }

@@ -79,8 +79,10 @@ extension Scheduler {
     let now = services.clock.monotonic()
     guard let time, time > now, budget.wakesAt.map({ time < $0 }) ?? true else { return }
     budget.wakesAt = time
+    let confined = Confined(budget, services)
     services.spawn { [self] in
       await services.sleeper.sleep(until: time)
+      let budget = confined.value
       guard budget.wakesAt == time else { return }
       budget.wakesAt = nil
       for pool in budget.takeWaiting() { serve(pool) }

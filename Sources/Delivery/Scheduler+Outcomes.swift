@@ -266,8 +266,10 @@ extension Scheduler {
       if hand.hasNews { notifier.tell(hand, self) }
     } else if hand.hasNews, !hand.isTimed {
       hand.isTimed = true
+      let confined = Confined(hand, services)
       services.spawn { [self] in
         await services.sleeper.sleep(until: services.clock.monotonic().advanced(by: settings.times.gathering))
+        let hand = confined.value
         hand.isTimed = false
         if hand.hasNews { notifier.tell(hand, self) }
       }

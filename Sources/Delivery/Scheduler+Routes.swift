@@ -8,7 +8,8 @@ import Routing
 extension Scheduler {
   func dispatch(_ job: Job, isFresh: Bool) {
     if job.group == Self.localDestination {
-      services.spawn { [self] in await deliverLocally(job) }
+      let confined = Confined(job, services)
+      services.spawn { [self] in await deliverLocally(confined.value) }
       return
     }
     if job.group == Self.confirmationDestination { return confirm(job) }
@@ -18,11 +19,12 @@ extension Scheduler {
       unrouted[job.group]?.append(job)
       return
     }
-    unrouted[job.group] = [job]
+    let group = job.group
+    unrouted[group] = [job]
     services.spawn { [self] in
-      let decision = await services.router.route(job.group)
-      routes.keep(decision, for: job.group, at: services.clock.monotonic(), limit: settings.limits.destinations)
-      let waiting = unrouted.removeValue(forKey: job.group) ?? []
+      let decision = await services.router.route(group)
+      routes.keep(decision, for: group, at: services.clock.monotonic(), limit: settings.limits.destinations)
+      let waiting = unrouted.removeValue(forKey: group) ?? []
       for job in waiting { follow(decision, job, isFresh: isFresh) }
       await recorder.flush()
     }

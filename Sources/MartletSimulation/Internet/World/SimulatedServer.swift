@@ -276,7 +276,9 @@ final class SimulatedServer: @unchecked Sendable {
       life: life)
     var services = DeliveryServices(
       store: store, router: router, dialer: world.network.dialer(for: host), clock: schedule, random: executor.random,
-      sleeper: executor, sink: sink, local: sink.local, tls: SimulatedTLS.shared, confine: {},
+      sleeper: executor, sink: sink, local: sink.local, tls: SimulatedTLS.shared,
+      // One thread runs the whole world.
+      confine: {},
       spawn: { work in _ = Task(executorPreference: executor) { await work() } })
     services.recoder = executor.makeSerialWorker(named: "recode")
     let queue = ObservedQueue(services.store, server: self, life: life, world: world)

@@ -37,7 +37,7 @@ struct Explanation: Encodable {
 
     var destination: String
     var recipients: [String]
-    /// `send`, `wait` (look-ups fail for now) or `return`.
+    /// `send`, `wait` (look-ups fail at the moment) or `return`.
     var decision: String
     /// What decided: `mx`, `implicit mx`, `route smtp://...`, `address literal`.
     var source: String
