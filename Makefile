@@ -15,7 +15,7 @@ SHELL := /bin/bash
 python := /usr/bin/python3
 
 # Two builds, because their compiler flags differ: the plain release that runs, and one that lets tests see inside.
-release := swift build -c release --product martlet
+release := swift build -c release --product martlet --static-swift-stdlib -Xswiftc -cross-module-optimization
 test_flags := -c release -Xswiftc -enable-testing --scratch-path .build-test
 SECONDS_EACH := $(if $(filter command% environment,$(origin SECONDS)),$(SECONDS),)
 

@@ -144,6 +144,11 @@ let package = Package(
   ]
 )
 
+// What is small and generic in one target is worth inlining into another.
+for target in package.targets where target.type == .regular || target.type == .executable {
+  target.swiftSettings = [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
+}
+
 if let wantedTests {
   package.targets.removeAll { $0.type == .test && !wantedTests.contains($0.name) }
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -78,3 +79,9 @@ int clinux_exited(int status) { return WIFEXITED(status); }
 int clinux_exit_code(int status) { return WEXITSTATUS(status); }
 
 int clinux_ending_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
+
+void clinux_keep_heap(int kept, int step, int large) {
+  mallopt(M_TRIM_THRESHOLD, kept);
+  mallopt(M_TOP_PAD, step);
+  mallopt(M_MMAP_THRESHOLD, large);
+}

@@ -56,3 +56,31 @@ public struct TraceEvent: Hashable, Sendable {
     self.detail = detail
   }
 }
+
+extension TraceEvent.Kind: CustomStringConvertible {
+  /// Its name, as the log, the trace and JSON have it.
+  public var description: String {
+    switch self {
+    case .received: "received"
+    case .refused: "refused"
+    case .delivered: "delivered"
+    case .queued: "queued"
+    case .routed: "routed"
+    case .attempted: "attempted"
+    case .relayed: "relayed"
+    case .deferred: "deferred"
+    case .bounced: "bounced"
+    case .notified: "notified"
+    case .expanded: "expanded"
+    case .held: "held"
+    case .released: "released"
+    case .removed: "removed"
+    case .rerouted: "rerouted"
+    case .discarded: "discarded"
+    case .quarantined: "quarantined"
+    case .moved: "moved"
+    case .expunged: "expunged"
+    case .copied: "copied"
+    }
+  }
+}

@@ -28,6 +28,9 @@ int clinux_die_with_parent(int signal);
 // pidfd_open(2): a descriptor that becomes readable when the child ends, or -1.
 int clinux_pidfd(pid_t process);
 
+// mallopt(3): octets free at an arena's end that are kept, asked for at once, and from which on a piece has pages of its own.
+void clinux_keep_heap(int kept, int step, int large);
+
 // signalfd(2), close-on-exec and non-blocking: a descriptor, or -1. The signals must be blocked.
 int clinux_signalfd(const sigset_t *signals);
 

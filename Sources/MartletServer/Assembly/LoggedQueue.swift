@@ -22,12 +22,13 @@ struct LoggedQueue: QueueStore {
     guard let last = record.trace.last else { return }
     let level: Logger.Level = last.kind == .bounced ? .notice : last.kind == .held ? .error : .info
     guard log.logLevel <= level else { return }
-    var metadata: Logger.Metadata = ["id": "\(record.message)"]
-    if let recipient = last.recipient { metadata["to"] = "\(recipient)" }
+    var metadata: Logger.Metadata = ["id": .string(record.message.description)]
+    if let recipient = last.recipient { metadata["to"] = .string(recipient) }
     for event in record.trace {
       for detail in event.detail {
         // The id in a line is that of the message it is about.
-        metadata[event.kind == .notified && detail.key != "stage" ? "notification-\(detail.key)" : detail.key] = "\(detail.value)"
+        metadata[event.kind == .notified && detail.key != "stage" ? "notification-\(detail.key)" : detail.key] = .string(
+          detail.value)
       }
     }
     // The trace has the moment; who reads the log wants to know how long that is. Both are the wall clock's.

@@ -47,7 +47,7 @@ public struct LineLogHandler: LogHandler {
     var line = LogLine(format)
     line.add("time", LogLine.time(clock.now()))
     line.add("level", event.level.rawValue)
-    line.add("msg", "\(event.message)")
+    line.add("msg", event.message.description)
     var all = event.metadata ?? [:]
     if let provided = metadataProvider?.get() { all.merge(provided) { own, _ in own } }
     if !metadata.isEmpty { all.merge(metadata) { own, _ in own } }

@@ -10,6 +10,7 @@ import Outside
 enum ServerProcess {
   /// Runs until the process ends.
   static func run(_ file: ConfigurationFile, sockets: [ListeningSocket], notes: SharedNotes? = nil) -> Never {
+    HeapSettings.apply()
     let signals = ProcessSignals()
     Task.detached {
       let code = await serve(file, sockets, notes, signals)
