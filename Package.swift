@@ -35,6 +35,7 @@ let package = Package(
     // Floor 1: pure values.
     .target(name: "InternetMessage", dependencies: ["Bytes", "Outside", "CIDN2", nio]),
     .target(name: "DNSTypes", dependencies: ["Bytes", "Outside"]),
+    .target(name: "SASL", dependencies: ["Bytes", "COpenSSL"]),
     .target(name: "MailModel", dependencies: ["Bytes", "Outside", "InternetMessage"]),
     .target(name: "Configuration", dependencies: ["Bytes", "Outside", "TOMLKit"]),
 
@@ -101,6 +102,7 @@ let package = Package(
     .testTarget(name: "OutsideTests", dependencies: ["Outside", "Bytes", nio]),
     .testTarget(name: "InternetMessageTests", dependencies: ["InternetMessage", "Bytes", "Outside", nio]),
     .testTarget(name: "DNSTypesTests", dependencies: ["DNSTypes", "Bytes", "Outside"]),
+    .testTarget(name: "SASLTests", dependencies: ["SASL", "Bytes"]),
     .testTarget(name: "MailModelTests", dependencies: ["MailModel", "InternetMessage", "Outside"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
     .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
@@ -168,6 +170,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
     "ControlFrame": ["MartletServer", nio],
     "LogLine": ["MartletServer"],
     "NextHop": ["Routing", "Configuration"],
+    "SASL": ["SASL"],
     "Notification": ["Delivery", "InternetMessage", "MailModel", "Outside"],
   ]
   for name in parsers {
