@@ -40,14 +40,15 @@ let package = Package(
     .target(name: "Configuration", dependencies: ["Bytes", "Outside", "TOMLKit"]),
 
     // Floor 2: protocols.
-    .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", nio]),
+    .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SASL", nio]),
 
     // Floor 3: durable state.
     .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),
 
     // Floor 4: what the server decides.
     .target(
-      name: "Identity", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "MailStore", "Configuration", "CArgon2"]),
+      name: "Identity",
+      dependencies: ["Bytes", "Outside", "InternetMessage", "SASL", "MailModel", "MailStore", "Configuration", "CArgon2"]),
     .target(
       name: "Routing",
       dependencies: ["Bytes", "Outside", "InternetMessage", "DNSTypes", "MailModel", "MailStore", "Configuration"]),
@@ -105,12 +106,13 @@ let package = Package(
     .testTarget(name: "SASLTests", dependencies: ["SASL", "Bytes"]),
     .testTarget(name: "MailModelTests", dependencies: ["MailModel", "InternetMessage", "Outside"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
-    .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
+    .testTarget(name: "SMTPTests", dependencies: ["SMTP", "SASL", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
     .testTarget(
       name: "MailStoreTests",
       dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
     .testTarget(
-      name: "IdentityTests", dependencies: ["Identity", "MailModel", "InternetMessage", "MailStore", "Configuration", "Outside"]),
+      name: "IdentityTests",
+      dependencies: ["Identity", "SASL", "MailModel", "InternetMessage", "MailStore", "Configuration", "Outside"]),
     .testTarget(
       name: "RoutingTests", dependencies: ["Routing", "DNSTypes", "MailModel", "InternetMessage", "Configuration", "Outside"]),
     .testTarget(name: "OverloadTests", dependencies: ["Overload", "Outside"]),

@@ -1,5 +1,6 @@
 import NIOCore
 import Outside
+import SASL
 import SMTP
 
 /// Whole conversations, answered by rules that hang on the addresses. The first byte chooses dialect and proof, the rest is what the
@@ -66,7 +67,11 @@ private enum Fuzzed {
     limits.recipients = 4
     limits.badCommands = 1_000
     limits.idleCommands = 1_000
-    return SMTPService(dialect: dialect, hostname: "mx.example.test", extensions: [.standard, .startTLS], limits: limits)
+    return SMTPService(
+      dialect: dialect, hostname: "mx.example.test", extensions: [.standard, .startTLS],
+      authentication: .init(
+        mechanisms: SASLMechanism.allCases, needsTLS: dialect == .lmtp, isRequired: false, makeNonce: { Array(0..<18) }),
+      limits: limits)
   }
 }
 
@@ -131,6 +136,10 @@ private struct FuzzedSession<Proof: Sendable> {
       case .reply(let reply):
         reply.write(to: &output)
         return
+      case .challenge(let reply):
+        reply.write(to: &output)
+        parser.expectsResponse = true
+        return
       case .replies(let replies):
         for reply in replies { reply.write(to: &output) }
         return
@@ -154,6 +163,11 @@ private struct FuzzedSession<Proof: Sendable> {
   private mutating func answer(_ question: SMTPQuestion) -> SMTPStep {
     switch question {
     case .greeting, .xclient: return conversation.answer(.accept)
+    case .authentication(.scramKeys(let user, let hash, _)):
+      return conversation.answer(.scram(.imitation(of: user, secret: [1], hash: hash), mayAct: true))
+    case .authentication(.password(_, let password, _)):
+      return conversation.answer(.verdict(password == [0x70] ? .accepted : .rejected(.badCredentials)))
+    case .authentication: return conversation.answer(.verdict(.rejected(.temporary)))
     case .sender(let sender): return conversation.answer(verdict(sender.envelope.reversePath?.localPart))
     case .recipient(let recipient): return conversation.answer(verdict(recipient.address.localPart))
     case .message(let message):

@@ -31,7 +31,11 @@ public final class DirectoryHolder: Sendable {
       state.lastNumber &+= 1
       return (state.lastNumber, state.settings)
     }
-    let snapshot = DirectorySnapshot(try await store.directory(), settings: settings)
+    take(DirectorySnapshot(try await store.directory(), settings: settings), number: number)
+  }
+
+  /// Takes a snapshot, unless one whose load began later has been taken.
+  func take(_ snapshot: DirectorySnapshot, number: UInt64) {
     state.withLock { state in
       guard number > state.number else { return }
       state.number = number

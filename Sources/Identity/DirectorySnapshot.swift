@@ -24,6 +24,8 @@ public struct DirectorySnapshot: Sendable {
     var id: AccountID
     var isEnabled: Bool
     var address: EmailAddress
+    /// In PHC string form; empty if nobody can log in.
+    var passwordHash: String
   }
 
   /// How addresses are looked up.
@@ -42,7 +44,9 @@ public struct DirectorySnapshot: Sendable {
       contents.domains.map { ($0.name, DomainEntry(kind: $0.kind, catchAll: $0.catchAll)) }, uniquingKeysWith: { first, _ in first }
     )
     self.accounts = Dictionary(
-      contents.accounts.map { ($0.address.lookupKey, AccountEntry(id: $0.id, isEnabled: $0.isEnabled, address: $0.address)) },
+      contents.accounts.map {
+        ($0.address.lookupKey, AccountEntry(id: $0.id, isEnabled: $0.isEnabled, address: $0.address, passwordHash: $0.passwordHash))
+      },
       uniquingKeysWith: { first, _ in first })
     self.aliases = Dictionary(contents.aliases.map { ($0.address.lookupKey, $0.targets) }, uniquingKeysWith: { first, _ in first })
     let enabled = contents.accounts.filter(\.isEnabled).min { $0.id < $1.id }

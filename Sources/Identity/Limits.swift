@@ -21,9 +21,25 @@ public struct PasswordLimits: Hashable, Sendable {
   /// Octets of a password: longer ones are refused. Default 1,024.
   public var passwordLength: Int
 
-  public init(memory: UInt32 = 19_456, passes: UInt32 = 2, passwordLength: Int = 1_024) {
+  /// Checks that wait for a worker in all: `454 4.7.0` beyond. Default 1,000.
+  public var waiting: Int
+  /// Checks of one network (IPv4 /24, IPv6 /48) that wait. Default 20.
+  public var waitingOfNetwork: Int
+  /// How long a right password is remembered. Default 10 minutes.
+  public var rememberedFor: Duration
+  /// Right passwords that are remembered, about 200 octets each. Default 10,000.
+  public var remembered: Int
+
+  public init(
+    memory: UInt32 = 19_456, passes: UInt32 = 2, passwordLength: Int = 1_024, waiting: Int = 1_000, waitingOfNetwork: Int = 20,
+    rememberedFor: Duration = .seconds(600), remembered: Int = 10_000
+  ) {
     self.memory = memory
     self.passes = passes
     self.passwordLength = passwordLength
+    self.waiting = waiting
+    self.waitingOfNetwork = waitingOfNetwork
+    self.rememberedFor = rememberedFor
+    self.remembered = remembered
   }
 }

@@ -41,6 +41,8 @@ public struct TLSFacts: Hashable, Sendable {
   public var version: String
   /// The cipher suite's IANA name, `TLS_AES_256_GCM_SHA384`.
   public var cipher: String
+  /// 32 octets that only the two ends know, for channel binding (RFC 9266); nil where they would not be the connection's alone.
+  public var exporter: [UInt8]?
   /// The name the client asked for.
   public var serverName: String?
   /// Whether the peer's certificate chain and name were verified.
@@ -49,10 +51,12 @@ public struct TLSFacts: Hashable, Sendable {
   public var verificationProblem: String?
 
   public init(
-    version: String, cipher: String, serverName: String? = nil, isPeerVerified: Bool = false, verificationProblem: String? = nil
+    version: String, cipher: String, exporter: [UInt8]? = nil, serverName: String? = nil, isPeerVerified: Bool = false,
+    verificationProblem: String? = nil
   ) {
     self.version = version
     self.cipher = cipher
+    self.exporter = exporter
     self.serverName = serverName
     self.isPeerVerified = isPeerVerified
     self.verificationProblem = verificationProblem

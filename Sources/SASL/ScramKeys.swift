@@ -21,7 +21,7 @@ public enum ScramHash: String, Hashable, Sendable, CaseIterable {
   }
 
   /// HMAC (RFC 2104) of `message`; empty if the library fails.
-  func hmac(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
+  public func hmac(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
     var out = [UInt8](repeating: 0, count: length)
     var count: UInt32 = 0
     let made = HMAC(function, key, Int32(clamping: key.count), message, message.count, &out, &count)

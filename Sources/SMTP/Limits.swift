@@ -48,6 +48,9 @@ public struct SMTPLimits: Hashable, Sendable {
   /// Over it: `421 4.7.0`, closed.
   public var idleCommands = 100
 
+  /// AUTH commands of one connection that fail for their credentials. Default 5. The last: `421 4.7.0`, closed.
+  public var failedAuthentications = 5
+
   /// The defaults.
   public init() {}
 }

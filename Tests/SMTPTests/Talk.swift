@@ -2,6 +2,7 @@ import InternetMessage
 import MailModel
 import NIOCore
 import Outside
+import SASL
 
 @testable import SMTP
 
@@ -114,6 +115,10 @@ struct Talk {
       case .reply(let reply):
         reply.write(to: &output)
         return
+      case .challenge(let reply):
+        reply.write(to: &output)
+        parser.expectsResponse = true
+        return
       case .replies(let replies):
         for reply in replies { reply.write(to: &output) }
         return
@@ -140,6 +145,7 @@ struct Talk {
   private mutating func answer(_ question: SMTPQuestion) -> SMTPStep {
     switch question {
     case .greeting, .xclient: return conversation.answer(greeting)
+    case .authentication(let question): return conversation.answer(answer(question))
     case .sender(let sender): return conversation.answer(verdict(sender.envelope.reversePath))
     case .recipient(let recipient): return conversation.answer(verdict(recipient.address))
     case .message(let message):
@@ -149,6 +155,25 @@ struct Talk {
         recipient.address.localPart.hasPrefix("full") ? SMTPReply(552, .init(.permanent, 2, 2), "Mailbox full") : nil
       }
       return conversation.stored(Stored(), note: "stored", refusals: refusals)
+    }
+  }
+
+  /// `tim`, whose password and token are `secret`, may act as `tom` too; `away` can't be asked about.
+  private func answer(_ question: SASLQuestion) -> SASLAnswer {
+    func verdict(_ user: String?, _ secret: [UInt8], _ actsAs: String?) -> SASLAnswer {
+      if user == "away" { return .verdict(.rejected(.temporary)) }
+      guard user == "tim", secret == Array("secret".utf8) else { return .verdict(.rejected(.badCredentials)) }
+      return .verdict(actsAs == nil || actsAs == "tom" ? .accepted : .rejected(.notAuthorized))
+    }
+    switch question {
+    case .password(let user, let password, let actsAs): return verdict(user, password, actsAs)
+    case .token(let user, let token): return verdict(user ?? "tim", token, nil)
+    case .scramKeys(_, let hash, _):
+      guard let keys = ScramKeys.derive(from: Array("secret".utf8), salt: [1], iterations: 1, hash: hash) else {
+        return .verdict(.rejected(.temporary))
+      }
+      return .scram(keys, mayAct: true)
+    case .certificate: return .verdict(.rejected(.badCredentials))
     }
   }
 

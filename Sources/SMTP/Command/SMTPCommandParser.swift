@@ -13,6 +13,9 @@ public struct SMTPCommandParser: Sendable {
   private var discarded: Int?
   private var isFirstLine = true
 
+  /// The next line answers a challenge (RFC 4954, 4), so that it is no command. Reset by that line.
+  public var expectsResponse = false
+
   public init(dialect: SMTPDialect, limits: SMTPLimits) {
     self.dialect = dialect
     self.limits = limits
@@ -25,7 +28,7 @@ public struct SMTPCommandParser: Sendable {
       if discarded != nil { return nil }
     }
     guard let first = input.getInteger(at: input.readerIndex, as: UInt8.self) else { return nil }
-    if first == ProtocolGuess.tlsHandshake { return .foreign(.tls) }
+    if first == ProtocolGuess.tlsHandshake, !expectsResponse { return .foreign(.tls) }
     if isFirstLine {
       switch ProtocolGuess.startsProxyHeader(input) {
       case .yes: return .foreign(.proxy)
@@ -43,7 +46,8 @@ public struct SMTPCommandParser: Sendable {
       discarded = limit
       isFirstLine = false
       // Who begins another protocol gets that one's answer, however long the line.
-      let foreign = ProtocolGuess.foreign(in: input)
+      let foreign = expectsResponse ? nil : ProtocolGuess.foreign(in: input)
+      expectsResponse = false
       input.moveReaderIndex(forwardBy: limit)
       return foreign.map { .foreign($0) } ?? .overlong
     }
@@ -67,10 +71,11 @@ public struct SMTPCommandParser: Sendable {
     return taken == left
   }
 
-  /// AUTH may carry a long initial response (RFC 4954, 4).
+  /// AUTH may carry a long initial response, and so may the line behind a challenge (RFC 4954, 4).
   private func lineLimit(of input: ByteBuffer) -> Int {
     guard input.readableBytes >= limits.commandLine else { return max(limits.commandLine, 1) }
-    let isAuthentication = input.withUnsafeReadableBytes { $0.prefix(5).equals(ignoringCase: "AUTH ") }
+    let isAuthentication =
+      expectsResponse || input.withUnsafeReadableBytes { $0.prefix(5).equals(ignoringCase: "AUTH ") }
     return max(isAuthentication ? limits.authenticationLine : limits.commandLine, 1)
   }
 
@@ -82,11 +87,15 @@ public struct SMTPCommandParser: Sendable {
     }
   }
 
-  private func read(_ line: [UInt8], isLast: Bool) -> SMTPInput {
+  private mutating func read(_ line: [UInt8], isLast: Bool) -> SMTPInput {
     var line = line
     line.removeLast(min(1, line.count))
     let hasCarriageReturn = line.last == 0x0D
     if hasCarriageReturn { line.removeLast() }
+    if expectsResponse {
+      expectsResponse = false
+      return hasCarriageReturn ? .response(line) : .malformed(.bareLineFeed)
+    }
     do {
       let command = try SMTPCommand.parse(line)
       if command == .unknown, let foreign = ProtocolGuess.foreign(line) { return .foreign(foreign) }

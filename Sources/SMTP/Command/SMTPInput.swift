@@ -3,6 +3,8 @@ public enum SMTPInput: Hashable, Sendable {
   /// A command. `isLast`: nothing stood behind it in the input; a command that must be the last of a group (RFC 2920, 3.1) is refused
   /// otherwise.
   case command(SMTPCommand, isLast: Bool)
+  /// The line behind a challenge, without its CRLF.
+  case response([UInt8])
   /// A line that is no command.
   case malformed(SMTPCommandError)
   /// A line over its limit; its rest is being discarded.

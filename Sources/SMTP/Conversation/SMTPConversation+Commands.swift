@@ -1,9 +1,11 @@
 import MailModel
+import SASL
 
 /// What each command means now (RFC 5321, 4.1.4).
 extension SMTPConversation {
   /// The next input, after `reply` or `replies`.
   public mutating func handle(_ input: SMTPInput) -> SMTPStep {
+    if case .authenticating(let exchange) = phase { return handleResponse(input, exchange) }
     guard case .commands(let isWelcome) = phase else { return misuse() }
     refusedRecipientJustNow = false
     switch input {
@@ -14,9 +16,25 @@ extension SMTPConversation {
       badCommands += 1
       return close(SMTPReply(.badChunk))
     case .malformed(let error): return bad(SMTPReply(error))
+    case .response: return misuse()
     case .overlong: return bad(.lineTooLong)
     case .flooded: return close(.lineWithoutEnd)
     case .foreign(let other): return foreign(other)
+    }
+  }
+
+  /// What came where a response to a challenge was due.
+  private mutating func handleResponse(_ input: SMTPInput, _ exchange: SASLServer) -> SMTPStep {
+    switch input {
+    case .response(let line): return takeResponse(line, exchange)
+    case .overlong:
+      phase = .commands(isWelcome: true)
+      return bad(.responseTooLong)
+    case .flooded: return close(.lineWithoutEnd)
+    case .malformed:
+      phase = .commands(isWelcome: true)
+      return bad(.badResponse)
+    case .command, .foreign: return misuse()
     }
   }
 
@@ -58,7 +76,7 @@ extension SMTPConversation {
     case .expn: return idle(.noExpansion)
     case .quit: return close(.goodbye)
     case .starttls: return startTLS(isLast: isLast)
-    case .auth: return auth()
+    case .auth(let mechanism, let initial): return auth(mechanism, initial, isLast: isLast)
     case .xclient(let attributes): return xclient(attributes)
     case .unknown: return bad(.unknownCommand)
     }
@@ -74,7 +92,7 @@ extension SMTPConversation {
     clientName = name
     self.isExtended = isExtended
     let answer =
-      isExtended ? service.capabilities(overTLS: tls != nil, mayUseXCLIENT: mayUseXCLIENT) : service.hello
+      isExtended ? service.capabilities(tls, mayUseXCLIENT: mayUseXCLIENT) : service.hello
     return isRepeated ? idle(answer) : .reply(answer)
   }
 
@@ -90,11 +108,4 @@ extension SMTPConversation {
   }
 
   var sayHello: SMTPReply { service.dialect == .lmtp ? .sayLocalHello : .sayHello }
-
-  /// AUTH is offered by the submission dialect only (RFC 4954, 4; RFC 6409, 4.3).
-  private mutating func auth() -> SMTPStep {
-    guard clientName != nil else { return bad(sayHello) }
-    guard transaction == nil else { return bad(.inTransaction) }
-    return bad(.notOffered)
-  }
 }

@@ -61,6 +61,7 @@ extension SMTPConversation {
 
   private mutating func forgetClient() {
     clientName = nil
+    isAuthenticated = false
     isExtended = false
     transaction = nil
     senderWasRefused = false

@@ -14,6 +14,7 @@ extension SMTPConversation {
     case .sender(let sender): return judged(sender, verdict)
     case .recipient(let recipient): return judged(recipient, verdict)
     case .message: return judgedMessage(verdict)
+    case .authentication: return misuse()
     }
   }
 
@@ -21,6 +22,10 @@ extension SMTPConversation {
   mutating func mail(_ sender: SMTPSender) -> SMTPStep {
     guard clientName != nil else { return bad(sayHello) }
     guard transaction == nil else { return bad(transaction?.chunks == nil ? .hasSender : .inChunks) }
+    // RFC 6409, 4.3: who submits says first who it is.
+    if let offer = service.authentication, offer.isRequired, !isAuthenticated {
+      return bad(tls == nil && offer.needsTLS ? .startTLSFirst : .authenticateFirst)
+    }
     let limits = service.limits
     guard limits.messages <= 0 || senders < limits.messages else { return close(.tooManyMessages) }
     if let refusal = unoffered(sender.envelope) {

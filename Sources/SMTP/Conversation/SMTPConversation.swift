@@ -1,6 +1,7 @@
 import InternetMessage
 import MailModel
 import Outside
+import SASL
 
 /// The server's side of an SMTP or LMTP connection, as a value: bytes understood go in, the next step comes out.
 ///
@@ -20,6 +21,8 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
     case chunk(isLast: Bool)
     /// A chunk that is thrown away, and its reply.
     indirect case discarding(SMTPReply, isLast: Bool)
+    /// The client's response to a challenge, or the answer to a question of the exchange.
+    indirect case authenticating(SASLServer)
     case handshake
     case closed
   }
@@ -39,6 +42,11 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   public internal(set) var badCommands = 0
   /// Messages accepted so far.
   public internal(set) var acceptedMessages = 0
+
+  /// AUTH succeeded, and neither STARTTLS nor XCLIENT came after it.
+  public internal(set) var isAuthenticated = false
+  /// AUTH commands that failed for their credentials.
+  var failedAuthentications = 0
 
   /// The client said EHLO or LHLO, not HELO.
   var isExtended = false
@@ -73,7 +81,8 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   /// Whether MAIL was taken, and neither the message's end, nor RSET, EHLO, a refusal or the connection's end came since.
   public var isInTransaction: Bool { transaction != nil }
 
-  /// The keyword for `with` in `Received` (RFC 3848; RFC 6531, 4.3) for the transaction at hand: `ESMTPS`, `UTF8SMTP`, `LMTP`.
+  /// The keyword for `with` in `Received` (RFC 3848; RFC 6531, 4.3) for the transaction at hand: `ESMTPS`, `ESMTPSA`,
+  /// `UTF8SMTP`, `LMTP`.
   public var protocolKeyword: String { protocolKeyword(isExtended: nil) }
 
   /// As `protocolKeyword`.
@@ -82,17 +91,10 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
   public func protocolKeyword(isExtended named: Bool?) -> String {
     let isExtended = named ?? self.isExtended
     let isUTF8 = transaction?.sender.envelope.isInternationalized == true
-    switch (service.dialect, isExtended, isUTF8, tls != nil) {
-    case (.smtp, false, _, _): return "SMTP"
-    case (.smtp, true, false, false): return "ESMTP"
-    case (.smtp, true, false, true): return "ESMTPS"
-    case (.smtp, true, true, false): return "UTF8SMTP"
-    case (.smtp, true, true, true): return "UTF8SMTPS"
-    case (.lmtp, _, false, false): return "LMTP"
-    case (.lmtp, _, false, true): return "LMTPS"
-    case (.lmtp, _, true, false): return "UTF8LMTP"
-    case (.lmtp, _, true, true): return "UTF8LMTPS"
-    }
+    let isLocal = service.dialect == .lmtp
+    guard isExtended || isLocal else { return "SMTP" }
+    let base = isLocal ? (isUTF8 ? "UTF8LMTP" : "LMTP") : (isUTF8 ? "UTF8SMTP" : "ESMTP")
+    return base + (tls != nil ? "S" : "") + (isAuthenticated ? "A" : "")
   }
 
   /// How long the session may wait before the next reply, to slow down who harvests addresses (HOSTILE 11). Mostly zero.
@@ -119,7 +121,7 @@ public struct SMTPConversation<Proof: Sendable>: Sendable {
     switch phase {
     case .asking, .handshake: .proceed
     case .closed: .close([])
-    case .new, .commands, .data, .chunk, .discarding: close(.shuttingDown)
+    case .new, .commands, .authenticating, .data, .chunk, .discarding: close(.shuttingDown)
     }
   }
 

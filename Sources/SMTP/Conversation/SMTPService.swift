@@ -1,4 +1,6 @@
 import NIOCore
+import Outside
+import SASL
 
 /// What a listener offers: one for all its conversations, with the replies that never change made once.
 public final class SMTPService: Sendable {
@@ -25,10 +27,33 @@ public final class SMTPService: Sendable {
     public static let standard: Self = [.eightBitMIME, .smtpUTF8, .chunking, .binaryMIME, .dsn, .requireTLS]
   }
 
+  /// AUTH, as it is offered (RFC 4954).
+  public struct Authentication: Sendable {
+    /// In the order in which they are announced.
+    public var mechanisms: [SASLMechanism]
+    /// Whether it is offered over TLS only, even to a mechanism that shows no secret.
+    public var needsTLS: Bool
+    /// Whether MAIL needs it: `530 5.7.0`.
+    public var isRequired: Bool
+    /// 18 octets or more that nobody can guess, others each time.
+    public var makeNonce: @Sendable () -> [UInt8]
+
+    public init(
+      mechanisms: [SASLMechanism], needsTLS: Bool = true, isRequired: Bool, makeNonce: @escaping @Sendable () -> [UInt8]
+    ) {
+      self.mechanisms = mechanisms
+      self.needsTLS = needsTLS
+      self.isRequired = isRequired
+      self.makeNonce = makeNonce
+    }
+  }
+
   public let dialect: SMTPDialect
   /// The host's name, as it greets.
   public let hostname: String
   public let extensions: Extensions
+  /// Nil: no AUTH.
+  public let authentication: Authentication?
   public let limits: SMTPLimits
 
   /// `220` and who is here (RFC 5321, 4.2).
@@ -36,7 +61,7 @@ public final class SMTPService: Sendable {
   /// The answer to HELO.
   let hello: SMTPReply
   let help: SMTPReply
-  /// The answers to EHLO or LHLO by `clearOrTLS + 2 * XCLIENT`.
+  /// The answers to EHLO or LHLO by `Security + 4 * XCLIENT`.
   private let capabilities: [SMTPReply]
 
   /// - Parameters:
@@ -44,29 +69,54 @@ public final class SMTPService: Sendable {
   ///   - greeting: what stands behind the name and protocol in the greeting.
   public init(
     dialect: SMTPDialect, hostname: String, greeting: String = "Martlet", extensions: Extensions = .standard,
-    limits: SMTPLimits = .init()
+    authentication: Authentication? = nil, limits: SMTPLimits = .init()
   ) {
     var extensions = extensions
     if !extensions.contains(.chunking) { extensions.remove(.binaryMIME) }
     self.dialect = dialect
     self.hostname = hostname
     self.extensions = extensions
+    self.authentication = authentication
     self.limits = limits
     self.greeting = SMTPReply(220, nil, "\(hostname) \(dialect == .lmtp ? "LMTP" : "ESMTP") \(greeting)").prebuilt()
     self.hello = SMTPReply(250, nil, hostname).prebuilt()
     let commands = dialect == .lmtp ? "LHLO" : "EHLO HELO"
     self.help = SMTPReply(
-      214, .init(.success, 0, 0), "\(commands) MAIL RCPT DATA BDAT RSET VRFY NOOP HELP QUIT STARTTLS"
+      214, .init(.success, 0, 0),
+      "\(commands) MAIL RCPT DATA BDAT RSET VRFY NOOP HELP QUIT STARTTLS\(authentication == nil ? "" : " AUTH")"
     ).prebuilt()
-    self.capabilities = [(false, false), (true, false), (false, true), (true, true)].map { overTLS, mayUseXCLIENT in
-      let lines = Self.capabilities(of: extensions, limits, overTLS: overTLS, mayUseXCLIENT: mayUseXCLIENT)
+    self.capabilities = (0..<8).map { index in
+      let (security, mayUseXCLIENT) = (Security(rawValue: index & 3) ?? .clear, index & 4 != 0)
+      var lines = Self.capabilities(of: extensions, limits, overTLS: security != .clear, mayUseXCLIENT: mayUseXCLIENT)
+      if let mechanisms = Self.announced(authentication, security) { lines.append(mechanisms) }
       return SMTPReply(250, nil, lines: [hostname] + lines).prebuilt()
     }
   }
 
+  /// What the connection is, as far as EHLO's answer hangs on it.
+  private enum Security: Int {
+    case clear, tls
+    /// TLS to which a mechanism can bind.
+    case bindable
+  }
+
+  /// `AUTH` and the mechanisms that this connection may use (RFC 4954, 3).
+  private static func announced(_ authentication: Authentication?, _ security: Security) -> String? {
+    guard let authentication, security != .clear || !authentication.needsTLS else { return nil }
+    let usable = authentication.mechanisms.filter { mechanism in
+      switch security {
+      case .clear: !mechanism.exposesSecret && !mechanism.bindsChannel
+      case .tls: !mechanism.bindsChannel
+      case .bindable: true
+      }
+    }
+    return usable.isEmpty ? nil : "AUTH " + usable.map(\.rawValue).joined(separator: " ")
+  }
+
   /// The answer to EHLO or LHLO (RFC 5321, 4.1.1.1), recomputed for each security (RFC 3207, 4.2).
-  func capabilities(overTLS: Bool, mayUseXCLIENT: Bool) -> SMTPReply {
-    let index = (overTLS ? 1 : 0) + (mayUseXCLIENT ? 2 : 0)
+  func capabilities(_ tls: TLSFacts?, mayUseXCLIENT: Bool) -> SMTPReply {
+    let security: Security = tls.map { $0.exporter == nil ? .tls : .bindable } ?? .clear
+    let index = security.rawValue + (mayUseXCLIENT ? 4 : 0)
     return capabilities.indices.contains(index) ? capabilities[index] : hello
   }
 

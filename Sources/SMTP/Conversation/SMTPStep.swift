@@ -1,6 +1,7 @@
 import InternetMessage
 import MailModel
 import NIOCore
+import SASL
 
 /// What the session does next. Replies in it are written in order; nothing else is.
 ///
@@ -10,6 +11,8 @@ public enum SMTPStep: Sendable {
   case proceed
   /// Write the reply; feed the next input to `handle`.
   case reply(SMTPReply)
+  /// Write the reply; the next line is a response to it, not a command (`SMTPCommandParser.expectsResponse`); feed it to `handle`.
+  case challenge(SMTPReply)
   /// LMTP after a body: write a reply a recipient, in order; feed the next input to `handle`.
   case replies([SMTPReply])
   /// Find the answer and give it to `answer` (for `.message`: `stored` or `answer` with a refusal).
@@ -36,6 +39,8 @@ public enum SMTPQuestion: Hashable, Sendable {
   case message(SMTPMessage)
   /// The peer is to be taken for another; answered like `greeting`.
   case xclient(XCLIENTAttributes)
+  /// Who the client is; `answer(_: SASLAnswer)` answers.
+  case authentication(SASLQuestion)
 }
 
 /// A message received whole.

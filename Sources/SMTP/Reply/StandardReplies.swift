@@ -38,6 +38,22 @@ extension SMTPReply {
   static let bodyLineTooLong = SMTPReply(550, .init(.permanent, 6, 0), "A line of the message is too long").prebuilt()
   static let internalError = SMTPReply(451, .init(.transient, 3, 0), "Internal error; try again later").prebuilt()
 
+  static let authenticated = SMTPReply(235, .init(.success, 7, 0), "Authentication successful").prebuilt()
+  static let isAuthenticated = SMTPReply(503, .init(.permanent, 5, 1), "Authenticated already").prebuilt()
+  static let unknownMechanism = SMTPReply(504, .init(.permanent, 5, 4), "Mechanism not offered").prebuilt()
+  static let badResponse = SMTPReply(501, .init(.permanent, 5, 2), "Not a response of this mechanism").prebuilt()
+  static let responseTooLong = SMTPReply(500, .init(.permanent, 5, 6), "Response too long").prebuilt()
+  static let authenticationCancelled = SMTPReply(501, .init(.permanent, 7, 0), "Authentication cancelled").prebuilt()
+  static let badCredentials = SMTPReply(535, .init(.permanent, 7, 8), "Authentication credentials invalid").prebuilt()
+  static let mayNotActAs = SMTPReply(535, .init(.permanent, 7, 8), "May not act as that user").prebuilt()
+  static let wrongChannel = SMTPReply(535, .init(.permanent, 7, 8), "Channel binding does not fit this connection").prebuilt()
+  static let authenticationUnavailable =
+    SMTPReply(454, .init(.transient, 7, 0), "Authentication is not possible just now, try again later").prebuilt()
+  static let authenticationNeedsTLS = SMTPReply(538, .init(.permanent, 7, 11), "Authentication needs TLS").prebuilt()
+  static let authenticateFirst = SMTPReply(530, .init(.permanent, 7, 0), "Authenticate first").prebuilt()
+  static let startTLSFirst = SMTPReply(530, .init(.permanent, 7, 0), "Begin with STARTTLS").prebuilt()
+  static let tooManyFailedLogins = SMTPReply(421, .init(.transient, 7, 0), "Too many failed logins").prebuilt()
+
   static let tooManyErrors = SMTPReply(421, .init(.transient, 7, 0), "Too many errors").prebuilt()
   static let tooManyBadRecipients = SMTPReply(421, .init(.transient, 7, 0), "Too many unknown recipients").prebuilt()
   static let tooManyIdleCommands = SMTPReply(421, .init(.transient, 7, 0), "Too many commands without a message").prebuilt()
