@@ -158,6 +158,7 @@ def test_what_waits_says_how_long_and_why(martlet):
 
 
 def test_the_look_ups_survive_restarts_kills_and_damage(martlet):
+    """HOSTILE 56."""
     server = martlet()
     ids = [sent(server, f"s{n}@example.net", ["alice@example.test"]) for n in range(5)]
     assert [m["id"] for m in server.json("trace", "alice@example.test")] == ids[::-1]

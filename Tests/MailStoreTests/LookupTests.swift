@@ -92,7 +92,7 @@ struct LookupTests {
     await store.close()
   }
 
-  @Test("a file that is damaged, foreign or gone is built anew, and meanwhile only its own readers are told")
+  @Test("a file that is damaged, foreign or gone is built anew, and meanwhile only its own readers are told (HOSTILE 56)")
   func broken() async throws {
     for damage in ["noise", "foreign", "gone"] {
       let told = Mutex<[StoreNotice]>([])
