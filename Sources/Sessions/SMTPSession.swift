@@ -109,8 +109,9 @@ public final class SMTPSession {
         }
         guard let input = parser.next(from: &connection.input) else { return .input }
         lineStart = nil
+        let wasInTransaction = conversation.isInTransaction
         let next = conversation.handle(input)
-        noteTooLarge(input, next)
+        noteRefusedCommand(input, next, wasInTransaction: wasInTransaction)
         if case .command(.starttls, isLast: false) = input { warnOfInjection() }
         step = next
       case .reply(let reply):
@@ -171,7 +172,7 @@ public final class SMTPSession {
     listener.store.transactionEnded()
   }
 
-  func write(_ reply: SMTPReply) { listener.outgoing(reply).write(to: &connection.output) }
+  func write(_ reply: SMTPReply) { listener.service.outgoing(reply).write(to: &connection.output) }
 
   // MARK: Waiting
 
@@ -229,12 +230,12 @@ public final class SMTPSession {
     switch wake {
     case .data:
       if lineStart == nil { lineStart = (listener.clock.monotonic(), connection.bytesReceived) }
-    case .closed: step = .close([])
+    case .closed: step = cutOffBetweenChunks("the connection was lost") { _ in .close([]) } ?? .close([])
     case .deadline:
       // Being shed ends the wait too.
       if connection.isShed, listener.clock.monotonic() < commandDeadline(now) { return }
-      step = conversation.deadlinePassed()
-    case .shutdown: step = conversation.shutdown()
+      step = cutOffBetweenChunks("nothing came for too long") { $0.deadlinePassed() } ?? .proceed
+    case .shutdown: step = cutOffBetweenChunks("the server was stopped") { $0.shutdown() } ?? .proceed
     }
   }
 

@@ -12,6 +12,9 @@ public struct SMTPCommandParser: Sendable {
   /// Octets of an overlong line gone so far; nil outside of one.
   private var discarded: Int?
   private var isFirstLine = true
+  /// The line that the last input was, if that was `malformed`, or the beginning of an `overlong` one: at most `SMTPLimits.commandLine`
+  /// octets, so that who refuses it can tell what it was. Means nothing behind other inputs.
+  public private(set) var refusedLine: [UInt8] = []
 
   public init(dialect: SMTPDialect, limits: SMTPLimits) {
     self.dialect = dialect
@@ -44,6 +47,7 @@ public struct SMTPCommandParser: Sendable {
       isFirstLine = false
       // Who begins another protocol gets that one's answer, however long the line.
       let foreign = ProtocolGuess.foreign(in: input)
+      refusedLine = input.getBytes(at: input.readerIndex, length: min(limit, max(limits.commandLine, 1))) ?? []
       input.moveReaderIndex(forwardBy: limit)
       return foreign.map { .foreign($0) } ?? .overlong
     }
@@ -82,20 +86,23 @@ public struct SMTPCommandParser: Sendable {
     }
   }
 
-  private func read(_ line: [UInt8], isLast: Bool) -> SMTPInput {
+  private mutating func read(_ line: [UInt8], isLast: Bool) -> SMTPInput {
     var line = line
     line.removeLast(min(1, line.count))
     let hasCarriageReturn = line.last == 0x0D
     if hasCarriageReturn { line.removeLast() }
+    if !refusedLine.isEmpty { refusedLine = [] }
     do {
       let command = try SMTPCommand.parse(line)
       if command == .unknown, let foreign = ProtocolGuess.foreign(line) { return .foreign(foreign) }
       guard hasCarriageReturn else {
         if case .bdat = command { return .malformed(.badChunk) }
+        refusedLine = line
         return .malformed(.bareLineFeed)
       }
       return .command(known(command), isLast: isLast)
     } catch {
+      refusedLine = line
       return .malformed(hasCarriageReturn || error == .badChunk ? error : .bareLineFeed)
     }
   }
