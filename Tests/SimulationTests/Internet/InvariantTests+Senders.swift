@@ -155,6 +155,8 @@ extension InvariantTests {
     #expect(check([]) == 1)
     #expect(check([refused], reply: "552 5.2.2 full") == 1)
     #expect(check([], dies: true) == 0)
+    let together = event(.refused, "x@s0.sim", ("client", "20.0.100.1/32"), ("omitted", "3"))
+    #expect(check([together]) == 0, "told with others of the same minute")
     #expect(check([], reply: "421 4.3.2 ending") == 0)
   }
 

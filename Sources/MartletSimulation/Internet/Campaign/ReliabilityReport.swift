@@ -61,7 +61,7 @@ public struct ReliabilityReport: Sendable {
         ("lives of server processes", figures.lives), ("recipients queued when the faults stopped", figures.queuedWhenCalm),
         ("outcomes rebuilt from the trace alone", figures.outcomesRebuilt),
         ("refusals that clients were given", figures.refusals),
-        ("of which the trace tells", figures.refusalsTold), ("events in the digests", report.events),
+        ("of which the trace tells one by one", figures.refusalsTold), ("events in the digests", report.events),
         ("most jobs in a server's memory (limit \(World.jobs), and one claim of \(MemoryBudget.claim))", figures.mostJobs),
         ("most octets of messages in a server's memory (limit \(World.bodyMemory))", figures.mostBodies),
         ("most connections of a server's delivery (limit \(World.connections))", figures.mostConnections),
@@ -93,7 +93,7 @@ public struct ReliabilityReport: Sendable {
       (MailboxOrder.name, "UIDs and modification sequences only grow, over power cuts too"),
       (
         TraceComplete.name,
-        "the trace alone tells every outcome, and what it tells is so; zero unknown; it tells every refusal that a client was given"
+        "the trace alone tells every outcome, and what it tells is so; zero unknown; it tells every refusal that a client was given, but `421` and what a dying process had not written yet (more than 20 of a client in a minute as a number)"
       ),
       (MemoryBudget.name, "jobs, bodies, connections and headers stay within their limits"),
       (Fairness.name, "no destination starves: due at most two hours, in hand at most eight"),

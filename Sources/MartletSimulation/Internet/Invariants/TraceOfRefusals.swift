@@ -12,8 +12,16 @@ enum TraceOfRefusals {
   /// - Returns: what is broken, and how many refusals the trace told of.
   static func check(_ history: History, _ census: Census) -> (violations: [Violation], told: Int) {
     var noted: [String: Int] = [:]
+    // Many of one client within a minute are told as a number.
+    var omitted: [String: Int] = [:]
     for message in census.messages where message.outcomes.wasRefused {
-      for event in message.events where event.kind == .refused { noted[key(message.server, event), default: 0] += 1 }
+      for event in message.events where event.kind == .refused {
+        if let (client, count) = together(event) {
+          omitted["\(message.server) \(client)", default: 0] += count
+        } else {
+          noted[key(message.server, event), default: 0] += 1
+        }
+      }
     }
     var given: [String: [History.Refused]] = [:]
     for refused in history.refusals where census.unreadable[refused.server] == nil && isNoted(refused) {
@@ -25,7 +33,12 @@ enum TraceOfRefusals {
       let count = min(noted[key] ?? 0, refusals.count)
       told += count
       // Which of several that read the same are told can't be seen.
-      let lost = refusals.count - count - refusals.filter { mayBeLost($0, history) }.count
+      var lost = refusals.count - count - refusals.filter { mayBeLost($0, history) }.count
+      guard lost > 0, let first = refusals.first else { continue }
+      let client = "\(first.server) \(first.client)"
+      let counted = min(omitted[client] ?? 0, lost)
+      omitted[client, default: 0] -= counted
+      lost -= counted
       guard lost > 0 else { continue }
       violations.append(
         Violation(invariant: TraceComplete.name, what: "of \(refusals.count) refusals the trace tells of \(count): \(key)"))
@@ -36,9 +49,18 @@ enum TraceOfRefusals {
   /// A server that is ending says so and nothing else.
   private static func isNoted(_ refused: History.Refused) -> Bool { !refused.reply.hasPrefix("421") }
 
+  /// Its server died before the note was durable: while its disk takes nothing, that is as long as the trouble lasts.
   private static func mayBeLost(_ refused: History.Refused, _ history: History) -> Bool {
-    let (from, until) = (refused.at.advanced(by: .zero - way), refused.at.advanced(by: lazily))
-    return history.died(refused.server, from: from, until: until) || history.hadTrouble(refused.server, from: from, until: until)
+    let from = refused.at.advanced(by: .zero - way)
+    let until = history.troubleEnds(refused.server, from: from, until: refused.at) ?? refused.at
+    return history.died(refused.server, from: from, until: until.advanced(by: lazily))
+  }
+
+  /// The client and the number of refusals that were told together; nil: it is one refusal.
+  private static func together(_ event: TraceEvent) -> (client: String, count: Int)? {
+    guard let count = event.detail.first(where: { $0.key == "omitted" }).flatMap({ Int($0.value) }) else { return nil }
+    let network = event.detail.first { $0.key == "client" }?.value ?? ""
+    return (String(network.prefix { $0 != "/" }), count)
   }
 
   private static func key(_ refused: History.Refused) -> String {

@@ -244,6 +244,11 @@ final class History: @unchecked Sendable {
     troubles[server]?.contains { $0.from <= until && $0.until >= from } ?? false
   }
 
+  /// When the last trouble ended that the server's disk had at some time within these moments; nil: there was none.
+  func troubleEnds(_ server: String, from: MonotonicInstant, until: MonotonicInstant) -> MonotonicInstant? {
+    troubles[server]?.filter { $0.from <= until && $0.until >= from }.map(\.until).max()
+  }
+
   func life(_ server: String, _ number: Int) -> Life? { lives.last { $0.server == server && $0.number == number } }
 }
 
