@@ -46,9 +46,9 @@ struct ObservedStore: MailStore {
     return misled
   }
 
-  func note(_ id: QueueID, _ events: [TraceEvent]) {
-    if plant == .untoldRefusal, events.contains(where: { $0.kind == .refused }), server.plants(oneIn: 3) { return }
-    store.note(id, events)
+  func note(_ id: QueueID, _ events: [TraceEvent]) -> Bool {
+    if plant == .untoldRefusal, events.contains(where: { $0.kind == .refused }), server.plants(oneIn: 3) { return true }
+    return store.note(id, events)
   }
 
   // MARK: As it is
@@ -135,8 +135,8 @@ struct ObservedStore: MailStore {
   func holdings(after account: AccountID?) async throws(StoreError) -> [Holding] { try await store.holdings(after: account) }
   var droppedNotes: UInt64 { store.droppedNotes }
   func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent] { try await store.trace(of: id) }
-  func traces(naming text: String, since: Timestamp?, limit: Int) async throws(StoreError) -> [QueueID] {
-    try await store.traces(naming: text, since: since, limit: limit)
+  func traces(naming text: String, since: Timestamp?, before: QueueID?, limit: Int) async throws(StoreError) -> [QueueID] {
+    try await store.traces(naming: text, since: since, before: before, limit: limit)
   }
   func traces(since: Timestamp?, after: QueueID?, limit: Int) async throws(StoreError) -> [TracedMessage] {
     try await store.traces(since: since, after: after, limit: limit)
