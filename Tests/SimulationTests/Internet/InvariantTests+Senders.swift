@@ -162,9 +162,9 @@ extension InvariantTests {
 
   @Test("due order: a claim that is out of order or leaves behind what was due before is told")
   func dueOrder() {
-    func entry(_ number: UInt64, due seconds: Int) -> QueueEntry {
+    func entry(_ number: UInt64, of message: UInt64? = nil, due seconds: Int) -> QueueEntry {
       QueueEntry(
-        id: QueueRecipientID(rawValue: Int64(number)), message: QueueID(rawValue: number),
+        id: QueueRecipientID(rawValue: Int64(number)), message: QueueID(rawValue: message ?? number),
         address: EmailAddress(localPart: "u1", domain: "s1.sim"), notification: .init(), destination: "s1.sim", state: .waiting,
         attempts: 1, nextAttempt: clock.now().advanced(by: .seconds(seconds)))
     }
@@ -172,5 +172,7 @@ extension InvariantTests {
     #expect(DueOrder.fault(of: [entry(1, due: 2), entry(2, due: 1)], left: []) != nil)
     #expect(DueOrder.fault(of: [entry(1, due: 1), entry(2, due: 2)], left: [entry(3, due: 1)]) != nil)
     #expect(DueOrder.fault(of: [], left: [entry(3, due: 1)]) == nil)
+    #expect(DueOrder.fault(of: [entry(1, due: 1), entry(2, of: 1, due: 9), entry(3, due: 4)], left: []) == nil)
+    #expect(DueOrder.fault(of: [entry(1, due: 5), entry(2, of: 1, due: 9), entry(3, due: 4)], left: []) != nil)
   }
 }
