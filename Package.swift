@@ -70,7 +70,7 @@ let package = Package(
     .target(
       name: "Sessions",
       dependencies: [
-        "Bytes", "Outside", "InternetMessage", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Overload",
+        "Bytes", "Outside", "InternetMessage", "SASL", "MailModel", "SMTP", "MailStore", "Configuration", "Identity", "Overload",
         "Reception",
         "Delivery", nio, log,
       ]),

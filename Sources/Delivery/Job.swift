@@ -2,6 +2,7 @@ import MailModel
 import MailStore
 import NIOCore
 import Outside
+import Routing
 import SMTP
 
 /// A queued message while any of its recipients is in memory, shared by its jobs.
@@ -79,6 +80,13 @@ final class Job {
   }
 
   var message: QueuedMessage { hand.message }
+
+  /// What a recipient's route is in its trace. Who was rerouted by hand may share a transaction with those whom a route sends there.
+  func routeFacts(of entry: QueueEntry) -> [TraceEvent.Detail] {
+    guard Router.isNextHop(entry.destination), let first = routeDetails.first, first.key == "route", first.value.hasPrefix("route ")
+    else { return routeDetails }
+    return [.init("route", "rerouted " + first.value.dropFirst("route ".utf8.count))] + routeDetails.dropFirst()
+  }
 
   /// Takes note of why the message could not be read: damage lasts.
   func note(_ error: StoreError) {

@@ -71,7 +71,8 @@ extension Scheduler {
     let text = "\(reply)"
     let trace = TraceEvent(
       time: now, kind: .relayed, recipient: entry.address.wire,
-      detail: job.routeDetails + [.init("host", transport.host.name), .init("address", "\(transport.endpoint)")] + facts(transport)
+      detail: job.routeFacts(of: entry) + [.init("host", transport.host.name), .init("address", "\(transport.endpoint)")]
+        + facts(transport)
         + [.init("reply", text)])
     recorder.add(OutcomeRecord(entry: entry.id, message: entry.message, outcome: .delivered(reply: text), trace: [trace]))
     // RFC 3461, 5.2.2: a host that sends no notifications of its own leaves that to us. LMTP is final delivery.
@@ -92,7 +93,7 @@ extension Scheduler {
       expired.reply = nil
       return failedForEver(entry, job, expired, details: details + [.init("last", problem.text)], now)
     }
-    let facts = job.routeDetails + problem.details + details
+    let facts = job.routeFacts(of: entry) + problem.details + details
     let until = TraceEvent.Detail("next", "\(services.clock.wall(of: next).seconds)")
     var trace: [TraceEvent] = []
     if !isSkipped { trace = [TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: facts)] }
@@ -136,7 +137,8 @@ extension Scheduler {
   ) {
     if settings.softBounces { return keep(entry, job, problem, details: details, now) }
     let trace = [
-      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details)
+      TraceEvent(
+        time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeFacts(of: entry) + problem.details + details)
     ]
     job.hand.failed.append(.init(entry: entry, problem: problem, host: problem.host, stage: .failed, trace: trace))
   }
@@ -152,7 +154,8 @@ extension Scheduler {
         failures: entry.attempts.addedClamped(1), received: job.message.received, now: schedule, random: services.random)
       ?? schedule.advanced(by: settings.retry.maximumRetry)
     let trace = [
-      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details + details),
+      TraceEvent(
+        time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeFacts(of: entry) + problem.details + details),
       TraceEvent(
         time: now, kind: .deferred, recipient: entry.address.wire,
         detail: [
@@ -170,7 +173,7 @@ extension Scheduler {
   private func damaged(_ entry: QueueEntry, _ job: Job, _ now: Timestamp) {
     let problem = DeliveryProblem("451 4.3.0 The stored message is damaged")
     let trace = [
-      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeDetails + problem.details),
+      TraceEvent(time: now, kind: .attempted, recipient: entry.address.wire, detail: job.routeFacts(of: entry) + problem.details),
       TraceEvent(time: now, kind: .held, recipient: entry.address.wire, detail: [.init("reason", problem.text)]),
     ]
     job.hand.damaged.append(.init(entry: entry, problem: problem, stage: .held, trace: trace))

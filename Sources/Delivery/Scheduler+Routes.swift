@@ -118,7 +118,10 @@ extension Scheduler {
     let isFlowing = pool.standing == .proven
     let limit = isFlowing ? limits.jobsPerFlowingDestination : limits.jobsPerDestination
     // One that takes mail has room again soon; who comes late must not wait for long after the rest is gone.
-    guard pool.count < (pool.isSuspect && !isFresh ? min(20, limit) : limit) else {
+    // Nor may many that take nothing fill it together, so that one that does has no place: half of it is theirs, in equal shares.
+    let isCrowded = !isFlowing && jobs >= limits.jobs / 2
+    let share = isCrowded ? max(limits.jobs / 2 / max(poolOrder.count, 1), 1) : limit
+    guard pool.count < min(limit, pool.isSuspect && !isFresh ? 20 : limit, share) else {
       return giveBack(job, after: isFlowing ? .seconds(1) : .seconds(60))
     }
     // What can't go within a minute by its rate waits in the queue, untried. Half of the room is for those that come back from there.

@@ -64,6 +64,9 @@ public final class Authenticator: Sendable {
     return identity(account, actsAs: actsAs)
   }
 
+  /// What a log may say of a name that a client gave: an account's address, `unknown` for everything else.
+  public func name(of user: String) -> String { directory.snapshot.login(user)?.address.wire ?? "unknown" }
+
   /// RFC 4616, 2: who may act as whom is for the server to say; nobody may but as himself.
   private func identity(_ account: DirectorySnapshot.AccountEntry, actsAs: String?) -> Result<Identity, SASLFailure> {
     guard actsAs == nil || actsAs.flatMap(directory.snapshot.login)?.id == account.id else { return .failure(.notAuthorized) }

@@ -143,14 +143,17 @@ public protocol MailStore: Sendable {
   // MARK: Trace
 
   /// Events of refused peers and the like, outside any acceptance; not waited for, durable within 50 ms, bounded: what is too much is
-  /// dropped and counted (`droppedNotes`).
-  func note(_ id: QueueID, _ events: [TraceEvent])
+  /// dropped and counted (`droppedNotes`), and of one client's refusals within a minute those beyond a number are told together.
+  ///
+  /// Returns whether they are told by themselves.
+  @discardableResult
+  func note(_ id: QueueID, _ events: [TraceEvent]) -> Bool
   /// Calls of `note` that were dropped since the store was opened, since too many waited.
   var droppedNotes: UInt64 { get }
   func trace(of id: QueueID) async throws(StoreError) -> [TraceEvent]
-  /// Ids of messages that an address (as sender or recipient) or a Message-ID stands in and that came since then, the newest first, at
-  /// most `limit` (1,000 at most). Found through look-ups that are derived behind delivery; `unavailable` while these are being built.
-  func traces(naming text: String, since: Timestamp?, limit: Int) async throws(StoreError) -> [QueueID]
+  /// Ids of messages that an address (as sender or recipient) or a Message-ID stands in and that came since then (and before the
+  /// message of that id), the newest first, at most `limit` (1,000 at most). Found through look-ups that are derived behind delivery; `unavailable` while these are being built.
+  func traces(naming text: String, since: Timestamp?, before: QueueID?, limit: Int) async throws(StoreError) -> [QueueID]
   /// Messages that came since then with their histories, in order of ids, the next at most `limit` (1,000 at most) behind `after`; none:
   /// there are no more.
   func traces(since: Timestamp?, after: QueueID?, limit: Int) async throws(StoreError) -> [TracedMessage]

@@ -7,10 +7,13 @@ import Synchronization
 extension SQLiteStore {
   public func makeQueueID() -> QueueID { parts.ids.next() }
 
-  public func note(_ id: QueueID, _ events: [TraceEvent]) {
+  @discardableResult
+  public func note(_ id: QueueID, _ events: [TraceEvent]) -> Bool {
     let wasCounting = refusals.isCounting
-    if refusals.admits(events, now: clock.monotonic()) { write(id, events) }
+    let isTold = refusals.admits(events, now: clock.monotonic())
+    if isTold { write(id, events) }
     if !wasCounting, refusals.isCounting { checkpointer.submit(after: .seconds(61)) { [weak self] in self?.tellOmitted() } }
+    return isTold
   }
 
   /// The refusals of a minute that were only counted, each client's in one row.
@@ -57,11 +60,14 @@ extension SQLiteStore {
     return try await readers.read { try TraceReading.events(of: id, in: $0) }
   }
 
-  public func traces(naming text: String, since: Timestamp?, limit: Int) async throws(StoreError) -> [QueueID] {
+  public func traces(
+    naming text: String, since: Timestamp?, before: QueueID?, limit: Int
+  ) async throws(StoreError) -> [QueueID] {
     try await writeLazy()
     let lowest = since.map { Int64(bitPattern: QueueID(at: $0, randomness: 0).rawValue) } ?? .min
     let search = TraceSearch(
-      name: LookupName(text), lowest: lowest, limit: min(max(limit, 0), limits.page), readers: readers, lookups: parts.lookups,
+      name: LookupName(text), lowest: lowest, before: before.map { Int64(bitPattern: $0.rawValue) } ?? .max,
+      limit: min(max(limit, 0), limits.page), readers: readers, lookups: parts.lookups,
       tail: limits.lookupTail)
     return try await search.ids().map { QueueID(rawValue: UInt64(bitPattern: $0)) }
   }

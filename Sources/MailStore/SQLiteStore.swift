@@ -33,6 +33,9 @@ public final class SQLiteStore: MailStore {
     /// The look-ups of the trace, as the VFS names the file; its last component is its name in the data folder. Nil: without look-ups
     /// addresses and Message-IDs are looked for in the trace itself.
     public var lookups: String?
+    /// Nothing on disk is made or changed: no lock is taken (a server may start meanwhile), no upkeep done, what would write is `unavailable`;
+    /// neither bodies nor look-ups are there. The store must be there, in the newest format.
+    public var isReadOnly = false
     public var limits = StoreLimits()
     public var segments = SegmentLimits()
     /// Hears what a postmaster should know. Called on any worker; must only hand over.

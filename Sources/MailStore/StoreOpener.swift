@@ -39,16 +39,20 @@ struct StoreOpener {
     let uses = try passing("what the body segments hold", database) { try Self.segmentUses(in: database) }
     let totals = SegmentTotals(uses)
     let (limits, clock, position) = (options.limits, surroundings.clock, lookupPosition)
+    let leavesDisk = options.isReadOnly
     var isReadOnly = highest == nil
     let made = try passing("the writer's numbers", database) {
-      try Writer(database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position)
+      try Writer(
+        database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position,
+        isReadOnly: leavesDisk)
     }
     isReadOnly = isReadOnly || made == nil
     let writer =
       try made
       ?? Writer(
-        database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position, isReadable: false)
-    if !isReadOnly {
+        database: database, limits: limits, clock: clock, ids: ids, totals: totals, lookupPosition: position, isReadable: false,
+        isReadOnly: leavesDisk)
+    if !isReadOnly, !options.isReadOnly {
       isReadOnly =
         try passing("the queue", database) { () throws -> Bool in
           do { try writer.resetLeases() } catch {
@@ -105,8 +109,9 @@ struct StoreOpener {
   }
 
   static func openDatabase(_ options: SQLiteStore.Options) throws -> Database {
-    let database = try Database(path: options.database, vfs: options.vfs, isReadOnly: false, cacheBytes: options.limits.cache)
-    try Schema.prepare(database)
+    let database = try Database(
+      path: options.database, vfs: options.vfs, isReadOnly: options.isReadOnly, cacheBytes: options.limits.cache)
+    try Schema.prepare(database, isReadOnly: options.isReadOnly)
     return database
   }
 

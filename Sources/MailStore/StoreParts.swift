@@ -55,18 +55,17 @@ final class StoreParts: @unchecked Sendable {
     limits = options.limits
     clock = surroundings.clock
     writerWorker = worker
-    lock = Mutex(try options.lock.map { path throws(StoreError) in try StoreLock(path: path) })
+    let isReadOnly = options.isReadOnly
+    lock = Mutex(isReadOnly ? nil : try options.lock.map { path throws(StoreError) in try StoreLock(path: path) })
     var opener = StoreOpener(options, surroundings, lookupPosition)
     let opened = try opener.open()
     ids = opened.ids
     let segments = BodySegments(disk: surroundings.disk, workers: surroundings.workers, limits: options.segments)
-    try segments.start(opened.uses)
     bodies = segments
-    // The names of what was made just now: without them the first transactions stand nowhere.
-    do {
-      try surroundings.disk.syncFolder("")
-    } catch {
-      throw StoreError.unavailable("\(error)")
+    if !isReadOnly {
+      try segments.start(opened.uses)
+      // The names of what was made just now: without them the first transactions stand nowhere.
+      do { try surroundings.disk.syncFolder("") } catch { throw StoreError.unavailable("\(error)") }
     }
     let openReader: @Sendable () throws -> Database = {
       try Database(path: options.database, vfs: options.vfs, isReadOnly: true, cacheBytes: options.limits.cache / 4)
@@ -77,7 +76,7 @@ final class StoreParts: @unchecked Sendable {
       })
     let events = StoreEvents()
     health = Health(
-      damage: opened.damage, isReadOnly: opened.isReadOnly, tell: options.tell, onFailure: { events.failed() },
+      damage: opened.damage, isReadOnly: opened.isReadOnly || isReadOnly, tell: options.tell, onFailure: { events.failed() },
       onShortage: { events.ranShort() })
     group = GroupCommit(worker: worker, clock: surroundings.clock, limits: options.limits) { events.run($0, $1) }
     checkpointer = Checkpointer(
@@ -92,11 +91,12 @@ final class StoreParts: @unchecked Sendable {
       group: group, worker: checkpointer, health: health, compaction: compaction, totals: opened.writer.totals,
       ballast: Ballast(disk: surroundings.disk, size: options.limits.ballast))
     committer = Committer(writer: opened.writer, bodies: segments, limits: options.limits, health: health) { events.committed() }
-    lookups = options.lookups.map { path in
+    lookups = (isReadOnly ? nil : options.lookups).map { path in
       TraceLookups(
         path: path, options, surroundings, position: lookupPosition, openTrace: openReader, writer: worker, group, health)
     }
     events.start(self)
+    guard !isReadOnly else { return }
     maintenance.begin()
     lookups?.begin()
   }

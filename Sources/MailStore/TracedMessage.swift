@@ -4,7 +4,12 @@ import Outside
 extension MailStore {
   /// The same for all of the trace.
   public func traces(naming text: String, limit: Int) async throws(StoreError) -> [QueueID] {
-    try await traces(naming: text, since: nil, limit: limit)
+    try await traces(naming: text, since: nil, before: nil, limit: limit)
+  }
+
+  /// The same up to now.
+  public func traces(naming text: String, since: Timestamp?, limit: Int) async throws(StoreError) -> [QueueID] {
+    try await traces(naming: text, since: since, before: nil, limit: limit)
   }
 }
 

@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// A wall clock that is set ten years ahead would return every queued message, empty the trace and end all leases at once; one that is
 /// set a day back would keep deferred mail for a day (HOSTILE 59). So schedules run on the monotonic clock: they are the wall clock's
-/// time until that moves by more than `tolerance` against the monotonic one, and then keep their old course for `patience`, in which a
+/// time until that moves by more than `tolerance` against the monotonic one, at once or little by little within a day (as one that stands
+/// still does), and then keep their old course for `patience`, in which a
 /// person can see the warning and set the clock right. What the wall clock says after that is believed.
 ///
 /// A machine that was suspended looks the same as a clock that was set ahead: nothing is returned for its age until it had a day to be
@@ -32,6 +33,9 @@ public final class SteadyClock: Clock {
     /// From the wall clock to the schedule.
     var offset = Duration.zero
     var jumped: MonotonicInstant?
+    /// What steps that were none by themselves came to since `since`.
+    var drift = Duration.zero
+    var since: MonotonicInstant
   }
 
   private let base: any Clock
@@ -42,7 +46,8 @@ public final class SteadyClock: Clock {
   public init(_ base: any Clock, report: @escaping @Sendable (Event) -> Void = { _ in }) {
     self.base = base
     self.report = report
-    state = Mutex(State(wall: base.now(), monotonic: base.monotonic()))
+    let monotonic = base.monotonic()
+    state = Mutex(State(wall: base.now(), monotonic: monotonic, since: monotonic))
   }
 
   public func now() -> Timestamp { base.now() }
@@ -57,14 +62,27 @@ public final class SteadyClock: Clock {
       let monotonic = base.monotonic()
       // Another thread may have looked later than this one's reading.
       guard monotonic >= state.monotonic else { return (state.wall.advanced(by: state.offset), nil) }
-      let step = wall.since(state.wall.advanced(by: monotonic.since(state.monotonic)))
+      var step = wall.since(state.wall.advanced(by: monotonic.since(state.monotonic)))
       state.wall = wall
       state.monotonic = monotonic
+      if !step.isBeyond(Self.tolerance) { step = Self.gathered(step, &state) }
       let event = Self.follow(step, &state)
       return (wall.advanced(by: state.offset), event)
     }
     if let event { report(event) }
     return time
+  }
+
+  /// A small step; or, when all of a day are together beyond `tolerance`, what they came to.
+  private static func gathered(_ step: Duration, _ state: inout State) -> Duration {
+    if state.monotonic.since(state.since) >= patience {
+      state.since = state.monotonic
+      state.drift = .zero
+    }
+    state.drift = .microseconds(state.drift.microseconds.addedClamped(step.microseconds))
+    guard state.drift.isBeyond(tolerance) else { return step }
+    defer { (state.drift, state.since) = (.zero, state.monotonic) }
+    return state.drift
   }
 
   private static func follow(_ step: Duration, _ state: inout State) -> Event? {

@@ -59,7 +59,7 @@ public final class FullMailboxes: Sendable {
 
 extension Usage {
   /// Whether `octets` more would pass the quota of the account or its domain. Saturates: `octets` is a client's word.
-  func isOver(adding octets: Int64) -> Bool {
+  public func isOver(adding octets: Int64) -> Bool {
     (quota > 0 && self.octets.addedClamped(octets) > quota) || (domainQuota > 0 && domainOctets.addedClamped(octets) > domainQuota)
   }
 }

@@ -11,12 +11,30 @@ public struct Refusal: Sendable {
     case message = "DATA"
   }
 
+  /// What it hangs on: whether another configuration could have decided otherwise.
+  public enum Cause: String, Hashable, Sendable {
+    /// Configuration, accounts and aliases.
+    case rules
+    /// What the client said or did: a command or a body that can't be read, a message that broke off.
+    case client
+    /// A mailbox that was full just then.
+    case mailbox
+    /// The store: a full disk, a failed write.
+    case store
+    /// How much came at once.
+    case load
+  }
+
   public var stage: Stage
   /// The reverse path; nil is the null path.
   public var sender: EmailAddress?
   /// Of a refused recipient that one alone; else all that had been taken.
   public var recipients: [EmailAddress]
-  public var reply: SMTPReply
+  /// As it went out; nil if nothing could be said any more.
+  public var reply: SMTPReply?
+  /// What it would have been without soft bounces, if that is another: `550 5.1.1`.
+  public var hardReply: SMTPReply?
+  public var cause: Cause
   /// For log and trace: `unknown user`, `relaying denied`.
   public var reason: String
   /// Octets, as announced or as they came; nil if unknown.
@@ -24,14 +42,20 @@ public struct Refusal: Sendable {
   /// `Received` fields, where they were counted.
   public var hops: Int?
   public var messageID: String?
+  /// The line that was refused, for one that can't be read; escaped.
+  public var said: String?
+  /// The message broke off before its end: nobody refused it, and its sender still has it.
+  public var isCutOff = false
 
   public init(
-    _ stage: Stage, sender: EmailAddress?, recipients: [EmailAddress], reply: SMTPReply, reason: String, size: UInt64? = nil
+    _ stage: Stage, sender: EmailAddress?, recipients: [EmailAddress], reply: SMTPReply?, cause: Cause, reason: String,
+    size: UInt64? = nil
   ) {
     self.stage = stage
     self.sender = sender
     self.recipients = recipients
     self.reply = reply
+    self.cause = cause
     self.reason = reason
     self.size = size
   }
@@ -52,10 +76,16 @@ extension Reception {
     if let messageID = refusal.messageID { event.detail.append(.init("message-id", messageID)) }
     if let hops = refusal.hops { event.detail.append(.init("hops", String(hops))) }
     if client.isTrusted { event.detail.append(.init("trusted", "network")) }
+    if let said = refusal.said { event.detail.append(.init("said", said)) }
     event.detail += [
-      .init("verdict", "refuse"), .init("stage", refusal.stage.rawValue), .init("reply", refusal.reply.description),
-      .init("reason", refusal.reason),
+      .init("verdict", refusal.isCutOff ? "cut off" : "refuse"), .init("stage", refusal.stage.rawValue),
+      .init("cause", refusal.cause.rawValue),
     ]
+    if let reply = refusal.reply { event.detail.append(.init("reply", reply.description)) }
+    if let hard = refusal.hardReply {
+      event.detail.append(.init("softened", "\(hard.code)" + (hard.enhanced.map { " \($0)" } ?? "")))
+    }
+    event.detail.append(.init("reason", refusal.reason))
     return event
   }
 

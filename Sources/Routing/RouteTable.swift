@@ -57,7 +57,11 @@ public struct RouteTable: Hashable, Sendable {
 
   /// The next hop of `domain` (normalized: `DomainName.normalized`); nil if MX decides. At most 127 steps, one a label.
   public func nextHop(for domain: String) -> NextHop? {
-    if let found = exact[domain] { return found }
+    exact[domain] ?? nextHop(aboveOrEverything: domain)
+  }
+
+  /// By a suffix above `domain`, else by `*`.
+  private func nextHop(aboveOrEverything domain: String) -> NextHop? {
     if !suffixes.isEmpty {
       var rest = domain[...]
       while let dot = rest.utf8.firstIndex(of: 0x2E) {
@@ -66,6 +70,14 @@ public struct RouteTable: Hashable, Sendable {
       }
     }
     return everything
+  }
+
+  /// Where everything goes that a pattern (`example.net`, `.example.net`, `*`) means; nil if some of it may go by MX.
+  public func nextHop(forAll pattern: String) -> NextHop? {
+    if pattern == "*" { return everything }
+    guard pattern.utf8.first == 0x2E else { return DomainName.normalized(pattern).flatMap { nextHop(for: $0) } }
+    guard let suffix = DomainName.normalized(String(pattern.dropFirst())) else { return nil }
+    return suffixes[suffix] ?? nextHop(aboveOrEverything: suffix)
   }
 
   /// The table's next hop of that `name` (`NextHop.name`, which has no password), so that its credentials are found again.

@@ -59,5 +59,6 @@ public final class Router: Sendable {
     return destination.utf8.first == 0x5B ? lookup.literal(destination) : await lookup.mailExchangers(of: destination)
   }
 
-  static func isNextHop(_ destination: String) -> Bool { destination.range(ofASCII: "://") != nil }
+  /// Whether a destination is the text of a next hop (`reroute`) and no domain.
+  public static func isNextHop(_ destination: String) -> Bool { destination.range(ofASCII: "://") != nil }
 }

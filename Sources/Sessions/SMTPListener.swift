@@ -1,3 +1,4 @@
+import Identity
 import Logging
 import MailModel
 import MailStore
@@ -20,10 +21,10 @@ public struct SMTPListener: Sendable {
   /// TLS begins with the connection (RFC 8314, 3).
   public var isImplicitTLS: Bool
   public var limits: SessionLimits
-  /// Whether every 5xx goes out as 4xx (`[queue] soft-bounce`).
-  public var softBounces = false
   /// Whether a request to end is for draining: then a message that has begun to come is taken first.
   public var isDraining: @Sendable () -> Bool = { false }
+  /// Who knows the passwords; nil where the service offers no AUTH.
+  public var authenticator: Authenticator?
   public var outbound: any Outbound
   /// Shared by all listeners.
   public var fullMailboxes: FullMailboxes
@@ -55,9 +56,6 @@ public struct SMTPListener: Sendable {
     self.notes = notes
     self.log = log
   }
-
-  /// A reply as it goes out.
-  func outgoing(_ reply: SMTPReply) -> SMTPReply { softBounces ? reply.softened : reply }
 }
 
 /// Who takes a message that is stored and claimed to its next hops. Called on a loop's thread; must not wait.

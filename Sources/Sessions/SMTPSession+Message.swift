@@ -42,19 +42,20 @@ extension SMTPSession {
       min(now.advanced(by: limits.data), started.advanced(by: limits.message)), limits.patience(since: started, received: received))
     switch await connection.receive(until: deadline) {
     case .data: return nil
-    case .closed: return .close([])
+    case .closed:
+      return cutOff("the connection was lost", since: started, received) { _ in .close([]) }
     case .deadline:
       // Being shed ends the wait too; but it meant an idle session, which this is not any more.
       if connection.isShed, listener.clock.monotonic() < deadline { return nil }
-      return conversation.deadlinePassed()
+      return cutOff(limits.words(since: started, received, at: listener.clock.monotonic()), since: started, received) {
+        $0.deadlinePassed()
+      }
     case .shutdown where listener.isDraining() && !endsSoon:
       endsSoon = true
       return nil
     case .shutdown:
       // A client that is told 421 in the middle of a message sends it again later; nothing of it was acknowledged (HOSTILE 66).
-      let step = conversation.shutdown()
-      if case .proceed = step { return nil }
-      return step
+      return cutOff("the server was stopped", since: started, received) { $0.shutdown() }
     }
   }
 
@@ -63,7 +64,8 @@ extension SMTPSession {
       spool: listener.store.makeSpool(), limits: listener.limits.content, memory: listener.contentMemory, notes: listener.notes,
       client: client.addressText,
       started: listener.clock.monotonic(),
-      receivedBefore: connection.bytesReceived)
+      // What stands in the input is of this message.
+      receivedBefore: connection.bytesReceived &- UInt64(connection.input.readableBytes))
   }
 
   /// Gives up what was taken in, if it was not stored.
@@ -85,16 +87,15 @@ extension SMTPSession {
       beginTransaction()
       declaredSize = sender.declaredSize.map { Int64(clamping: $0) }
       self.sender = sender.envelope.reversePath
-      client.heloName = client.namedHelo ?? conversation.clientName ?? ""
+      describeClient()
       guard let ticket, listener.overload.countMessage(from: ticket) else {
-        note(
-          Refusal(.mail, sender: self.sender, recipients: [], reply: Self.tooManyMessages, reason: "too many messages a minute"))
+        noteRefusedSender(sender, Self.tooManyMessages, .load, reason: "too many messages a minute")
         return conversation.answer(.refuse(Self.tooManyMessages))
       }
       // What can't be kept need not be sent (RFC 1870, 6.1).
       if let refusal = listener.store.refusal {
         let reply = StoreReply.reply(to: refusal)
-        note(Refusal(.mail, sender: self.sender, recipients: [], reply: reply, reason: "\(refusal)"))
+        noteRefusedSender(sender, reply, .store, reason: "\(refusal)")
         return conversation.answer(.refuse(reply))
       }
       let step = conversation.answer(listener.reception.judge(sender: sender, from: client))
@@ -103,7 +104,7 @@ extension SMTPSession {
       return step
     case .xclient(let attributes):
       return take(attributes)
-    case .recipient, .message: return nil
+    case .recipient, .message, .authentication: return nil
     }
   }
 
@@ -111,6 +112,7 @@ extension SMTPSession {
     switch question {
     case .recipient(let recipient): await answer(recipient: recipient)
     case .message(let message): await store(message)
+    case .authentication(let question): conversation.answer(await authenticate(question))
     case .greeting, .sender, .xclient: answerAtOnce(question) ?? conversation.answer(.refuse(StoreReply.reply(to: .closed)))
     }
   }
@@ -124,7 +126,7 @@ extension SMTPSession {
     case .accept(let judgement):
       if await listener.fullMailboxes.isFull(judgement, size: declaredSize, store: listener.store) {
         let reply = StoreReply.mailboxFull
-        noteRefusal(reply, reason: "over quota", recipient: recipient)
+        noteRefusal(reply, .mailbox, reason: "over quota", recipient: recipient)
         return conversation.answer(.refuse(reply))
       }
       switch targets.add(judgement, to: judged) {
@@ -132,14 +134,16 @@ extension SMTPSession {
         judged.append(judgement)
         return conversation.answer(.accept)
       case .tooManyTogether:
-        return conversation.answer(.tooMany)
+        let step = conversation.answer(.tooMany)
+        noteCrowded(recipient.address, step, reason: "too many targets in one transaction")
+        return step
       case .tooManyAlone:
         let reply = Reception.tooManyTargets(recipient.address)
-        noteRefusal(reply, reason: Reception.tooManyTargetsReason, recipient: recipient)
+        noteRefusal(reply, .rules, reason: Reception.tooManyTargetsReason, recipient: recipient)
         return conversation.answer(.refuse(reply))
       }
     case .refuse(let reply, let reason):
-      noteRefusal(reply, reason: reason, recipient: recipient)
+      noteRefusal(reply, .rules, reason: reason, recipient: recipient)
       return conversation.answer(.refuse(reply))
     }
   }
@@ -153,85 +157,43 @@ extension SMTPSession {
       self.intake = nil
       endTransaction()
     }
-    if let failure = intake.failure { return refuse(message, StoreReply.reply(to: failure), reason: "\(failure)") }
+    if let failure = intake.failure { return refuse(message, .store(failure)) }
     let id = listener.store.makeQueueID()
     guard let observed = intake.observation() else {
       intake.spool.discard()
-      return refuse(message, StoreReply.reply(to: .unavailable("quarantine")), reason: "in quarantine after two crashes")
+      return refuse(message, .store(.unavailable("in quarantine after two crashes")))
     }
     let verdict = listener.reception.judge(message: message, recipients: judged, observed: observed, client: client, id: id)
     guard case .accept(let acceptance) = verdict else {
       intake.spool.discard()
       guard case .refuse(let reply, let reason) = verdict else { return .close([]) }
-      return refuse(message, reply, reason: reason, id: id, observed)
+      return refuse(message, reply, .rules, reason: reason, id: id, observed)
     }
     let body: SpooledBody
     do throws(StoreError) { body = try await intake.spool.finish() } catch {
       intake.spool.discard()
-      return refuse(message, StoreReply.reply(to: error), reason: "\(error)", id: id, observed)
+      return refuse(message, .store(error), id: id, observed)
     }
     do throws(StoringProblem) {
-      let stored = try await accept(acceptance, body: body)
-      handOver(stored.receipt, acceptance: stored.acceptance, body: body)
+      let store = listener.store
+      let stored = try await listener.reception.store(
+        acceptance, for: judged, listener.service.dialect, remembering: listener.fullMailboxes
+      ) { acceptance throws(StoreError) in try await store.accept(acceptance, body: body, claiming: true) }
+      handOver(stored.proof, acceptance: stored.acceptance, body: body)
       log(stored.acceptance, message, size: body.size)
-      return conversation.stored(stored.receipt, note: "queued as \(id)", refusals: stored.refusals)
+      return conversation.stored(stored.proof, note: "queued as \(id)", refusals: refusals(of: stored))
     } catch {
       intake.spool.discard()
-      switch error {
-      case .store(let error): return refuse(message, StoreReply.reply(to: error), reason: "\(error)", id: id, observed)
-      case .someAreFull: return refuse(message, Self.someAreFull, reason: "a mailbox is full, others are not", id: id, observed)
-      }
+      return refuse(message, error, id: id, observed)
     }
   }
 
-  private static let someAreFull = SMTPReply(
-    452, EnhancedStatusCode(.transient, 2, 2), "One of the mailboxes is full, try again for the others"
-  ).prebuilt()
-
-  /// What was stored of a message.
-  private struct Stored {
-    var receipt: Receipt
-    /// As it was stored in the end.
-    var acceptance: Acceptance
-    /// LMTP: by recipient.
-    var refusals: [SMTPReply?]
-  }
-
-  /// Why nothing was stored.
-  private enum StoringProblem: Error {
-    case store(StoreError)
-    /// Recipients with full mailboxes, among others.
-    case someAreFull
-  }
-
-  /// Stores. Mailboxes that turn out to be full are left out: what a list loses by that waits in the queue, a recipient of its own is
-  /// refused; in LMTP alone (RFC 2033, 4.2), in SMTP with all others, but only once (`FullMailboxes`).
-  private func accept(_ planned: Acceptance, body: SpooledBody) async throws(StoringProblem) -> Stored {
-    var acceptance = planned
+  /// By recipient, in LMTP.
+  private func refusals(of stored: StoredMessage<Receipt>) -> [SMTPReply?] {
+    guard !stored.refused.isEmpty else { return [] }
     var refusals = [SMTPReply?](repeating: nil, count: judged.count)
-    var full: Set<AccountID> = []
-    var isQueueing = false
-    while true {
-      do throws(StoreError) {
-        let receipt = try await listener.store.accept(acceptance, body: body, claiming: true)
-        return Stored(receipt: receipt, acceptance: acceptance, refusals: refusals)
-      } catch {
-        guard case .overQuota(let account) = error, full.insert(account).inserted else { throw .store(error) }
-        var reduced = listener.reception.reduced(planned, of: judged, without: full, isQueueing: isQueueing)
-        if reduced.refused.count == judged.count { throw .store(error) }
-        if !reduced.refused.isEmpty {
-          if listener.service.dialect == .lmtp {
-            for place in reduced.refused where refusals.indices.contains(place) { refusals[place] = StoreReply.reply(to: error) }
-          } else {
-            let accounts = reduced.refused.flatMap { judged[$0].local.map(\.account) }
-            guard listener.fullMailboxes.remember(Set(accounts)) else { throw .someAreFull }
-            isQueueing = true
-            reduced = listener.reception.reduced(planned, of: judged, without: full, isQueueing: true)
-          }
-        }
-        acceptance = reduced.acceptance
-      }
-    }
+    for place in stored.refused where refusals.indices.contains(place) { refusals[place] = StoreReply.mailboxFull }
+    return refusals
   }
 
   private func handOver(_ receipt: Receipt, acceptance: Acceptance, body: SpooledBody) {
@@ -248,7 +210,7 @@ extension SMTPSession {
     guard listener.log.logLevel <= .info else { return }
     var metadata: Logger.Metadata = [
       "id": .string(acceptance.id.description), "client": .string(client.addressText), "helo": .string(client.heloName),
-      "from": .string(acceptance.envelope.reversePath?.wire ?? "<>"), "to": .string(Self.listed(message.recipients)),
+      "from": .string(acceptance.envelope.reversePath?.wire ?? "<>"), "to": .string(Self.listed(message.recipients.map(\.address))),
       "size": .string(String(size)), "local": .string(String(acceptance.deliveries.count)),
       "queued": .string(String(acceptance.recipients.count)),
     ]
@@ -257,31 +219,14 @@ extension SMTPSession {
   }
 
   /// The first ten recipients as they were given, and how many more there are.
-  static func listed(_ recipients: [SMTPRecipient]) -> String {
-    guard recipients.count > 1 else { return recipients.first?.address.wire ?? "" }
+  static func listed(_ recipients: [EmailAddress]) -> String {
+    guard recipients.count > 1 else { return recipients.first?.wire ?? "" }
     var text = ""
     for recipient in recipients.prefix(10) {
       if !text.isEmpty { text += " " }
-      text += recipient.address.wire
+      text += recipient.wire
     }
     if recipients.count > 10 { text += " and \(recipients.count - 10) more" }
     return text
-  }
-}
-
-/// The one place where a store's refusal becomes an SMTP reply.
-enum StoreReply {
-  static let mailboxFull = SMTPReply(552, EnhancedStatusCode(.permanent, 2, 2), "Mailbox is full").prebuilt()
-
-  static func reply(to error: StoreError) -> SMTPReply {
-    switch error {
-    case .full: SMTPReply(452, EnhancedStatusCode(.transient, 3, 1), "Insufficient system storage, try again later")
-    case .overQuota: mailboxFull
-    case .invalid(let what): SMTPReply(554, EnhancedStatusCode(.permanent, 6, 0), "Message can't be stored: \(what)")
-    case .notFound: SMTPReply(451, EnhancedStatusCode(.transient, 2, 1), "A mailbox changed meanwhile, try again")
-    case .exists, .notEmpty, .stale, .damaged, .unavailable:
-      SMTPReply(451, EnhancedStatusCode(.transient, 3, 0), "Message was not stored, try again later")
-    case .closed: SMTPReply(421, EnhancedStatusCode(.transient, 3, 2), "Server is shutting down, try again later")
-    }
   }
 }

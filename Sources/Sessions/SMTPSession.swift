@@ -1,3 +1,4 @@
+import Identity
 import InternetMessage
 import Logging
 import MailModel
@@ -39,6 +40,8 @@ public final class SMTPSession {
   var declaredSize: Int64?
   /// It ends when the message that is coming has been taken.
   var endsSoon = false
+  /// Whom the client has shown to be; `identity` says whether that still holds.
+  var shownIdentity: Authenticator.Identity?
   /// The store was told that a transaction is under way.
   private var isUnderWay = false
   private var commandsInTurn = 0
@@ -109,13 +112,19 @@ public final class SMTPSession {
         }
         guard let input = parser.next(from: &connection.input) else { return .input }
         lineStart = nil
+        let wasInTransaction = conversation.isInTransaction
         let next = conversation.handle(input)
-        noteTooLarge(input, next)
+        noteRefusedCommand(input, next, wasInTransaction: wasInTransaction)
+        if case .command(.starttls, isLast: false) = input { warnOfInjection() }
         step = next
       case .reply(let reply):
         write(reply)
         step = .proceed
         if isPauseDue() { return .pause }
+      case .challenge(let reply):
+        write(reply)
+        parser.expectsResponse = true
+        step = .proceed
       case .replies(let replies):
         for reply in replies { write(reply) }
         step = .proceed
@@ -143,7 +152,7 @@ public final class SMTPSession {
     case .upgradeTLS(let reply):
       write(reply)
       step = await upgradeTLS()
-    case .proceed, .reply, .replies, .close: break
+    case .proceed, .reply, .challenge, .replies, .close: break
     }
   }
 
@@ -170,7 +179,7 @@ public final class SMTPSession {
     listener.store.transactionEnded()
   }
 
-  func write(_ reply: SMTPReply) { listener.outgoing(reply).write(to: &connection.output) }
+  func write(_ reply: SMTPReply) { listener.service.outgoing(reply).write(to: &connection.output) }
 
   // MARK: Waiting
 
@@ -228,12 +237,12 @@ public final class SMTPSession {
     switch wake {
     case .data:
       if lineStart == nil { lineStart = (listener.clock.monotonic(), connection.bytesReceived) }
-    case .closed: step = .close([])
+    case .closed: step = cutOffBetweenChunks("the connection was lost") { _ in .close([]) } ?? .close([])
     case .deadline:
       // Being shed ends the wait too.
       if connection.isShed, listener.clock.monotonic() < commandDeadline(now) { return }
-      step = conversation.deadlinePassed()
-    case .shutdown: step = conversation.shutdown()
+      step = cutOffBetweenChunks("nothing came for too long") { $0.deadlinePassed() } ?? .proceed
+    case .shutdown: step = cutOffBetweenChunks("the server was stopped") { $0.shutdown() } ?? .proceed
     }
   }
 
@@ -354,12 +363,19 @@ public final class SMTPSession {
       parser = SMTPCommandParser(dialect: listener.service.dialect, limits: listener.service.limits)
       return conversation.tlsEstablished(facts)
     case .inputNotEmpty:
-      listener.log.warning("commands in clear behind STARTTLS", metadata: ["client": "\(client.addressText)"])
+      warnOfInjection()
       return conversation.tlsFailed()
     case .failed(let problem):
       listener.log.notice("TLS handshake failed", metadata: ["client": "\(client.addressText)", "problem": "\(problem)"])
       return conversation.tlsFailed()
     }
+  }
+}
+
+extension SMTPSession {
+  /// Bytes in clear that were to count after the switch (HOSTILE 5): nobody sends them by mistake.
+  fileprivate func warnOfInjection() {
+    listener.log.warning("commands in clear behind STARTTLS", metadata: ["client": "\(client.addressText)"])
   }
 }
 

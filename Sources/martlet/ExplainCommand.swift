@@ -37,7 +37,9 @@ struct ExplainCommand: AdminSubcommand {
     Explain(sender: sender, recipients: recipients, client: client, helo: helo, isJSON: format.json)
   }
 
-  func input() throws(AdminFailure) -> [UInt8] {
-    try DryRunInput(configuration: configuration.config, message: message).encoded()
+  func input(_ file: ConfigurationFile) throws(AdminFailure) -> [UInt8] {
+    try DryRunInput(configuration: configuration.config == nil ? nil : file, message: message).encoded()
   }
+
+  var storeUse: StoreUse { .reading }
 }

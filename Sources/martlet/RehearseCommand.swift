@@ -28,7 +28,11 @@ struct RehearseCommand: AdminSubcommand {
     Rehearse(since: since, isJSON: format.json)
   }
 
-  func input() throws(AdminFailure) -> [UInt8] {
-    try DryRunInput(configuration: configuration.config, message: nil).encoded()
+  func input(_ file: ConfigurationFile) throws(AdminFailure) -> [UInt8] {
+    // Where no server runs, what it would start with is what the traffic came under.
+    let usual = configuration.usualPath
+    return try DryRunInput(configuration: file, message: nil, usual: usual == file.path ? nil : usual).encoded()
   }
+
+  var storeUse: StoreUse { .reading }
 }

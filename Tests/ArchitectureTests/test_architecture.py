@@ -233,3 +233,34 @@ def test_nothing_is_left_for_later():
     words = "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "un" + "implemented", "not " + "implemented"])
     found = subprocess.run(["git", "grep", "-nIE", rf"\b({words})\b", "--", "Sources", "docs", "README.md"], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 1, found.stdout
+
+
+# What can be done to SMTP, names, queue, disk, time and process. A number may be added; none may get lost.
+HOSTILE = {*range(1, 17), 19, 20, *range(24, 29), 31, 36, *range(38, 41), *range(53, 62), *range(64, 67)}
+
+
+def numbers_named(file):
+    """The hostile cases that the titles of a file's tests name: `@Test("HOSTILE 9: ...")`, `(HOSTILE 54)` in one, and in Python docstrings."""
+    text = file.read_text()
+    if file.suffix == ".py":
+        titles = re.findall(r'^def test_[^\n]*:\n +"""(.*?)"""', text, re.M | re.S)
+    else:
+        titles = re.findall(r'@Test\(\s*"((?:[^"\\\n]|\\.)*)"', text)
+    return {int(number) for title in titles for number in re.findall(r"HOSTILE (\d+)", title)}
+
+
+def test_each_hostile_case_is_named_by_the_tests_that_the_table_says():
+    tests = ROOT / "Tests"
+    named = {file: numbers_named(file) for file in [*files("Tests"), *tests.glob("EndToEnd/test_*.py")]}
+    table = {}
+    for line in (ROOT / "docs" / "threats.md").read_text().splitlines():
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[0].isdigit():
+            table[int(cells[0])] = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\((.*?)\)", cells[2])}
+    assert HOSTILE <= set(table), f"docs/threats.md has no row for {sorted(HOSTILE - set(table))}"
+    wrong = [f"no test names HOSTILE {n}" for n in sorted(HOSTILE) if not any(n in numbers for numbers in named.values())]
+    for number, places in sorted(table.items()):
+        have = {file.resolve() for file, numbers in named.items() if number in numbers}
+        wrong += [f"docs/threats.md, {number}: {f.name} has no test that names it" for f in sorted(places - have)]
+        wrong += [f"docs/threats.md, {number}: {f.relative_to(ROOT)} names it too" for f in sorted(have - places)]
+    assert not wrong, "\n".join(wrong)

@@ -28,7 +28,8 @@ import Testing
   }
 
   @Test(
-    "a clock that is set ten years ahead returns nothing for a day, tells nobody of a delay, and keeps the pace of the attempts")
+    "HOSTILE 59: a clock that is set ten years ahead returns nothing for a day, tells nobody of a delay, and keeps the pace of the attempts"
+  )
   func ahead() throws {
     let (rig, _, message) = try deferred()
     let before = rig.outcomes(of: message).count
@@ -59,7 +60,23 @@ import Testing
     #expect(rig.outcomes(of: message).last?.isPermanent == true)
   }
 
-  @Test("a clock that is set back delays nothing, neither at once nor when it is believed", arguments: [1, 3_650])
+  @Test(
+    "HOSTILE 59: while the clock stands still, or takes a leap second back, attempts keep their pace by the monotonic one",
+    arguments: [600, 601])
+  func standsStill(back: Int) throws {
+    let (rig, _, message) = try deferred()
+    let before = rig.outcomes(of: message).count
+    // Two days by the monotonic clock, none by the other.
+    for _ in 0..<288 {
+      rig.run(.seconds(600))
+      rig.executor.clock.jump(by: .seconds(-back))
+    }
+    let attempts = rig.outcomes(of: message).count - before
+    #expect((10...40).contains(attempts), "\(attempts)")
+    #expect(isDeferred(message, rig))
+  }
+
+  @Test("HOSTILE 59: a clock that is set back delays nothing, neither at once nor when it is believed", arguments: [1, 3_650])
   func back(days: Int) throws {
     let (rig, _, message) = try deferred()
     rig.executor.clock.jump(by: .zero - Self.day * days)

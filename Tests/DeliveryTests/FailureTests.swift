@@ -32,7 +32,27 @@ import Testing
     #expect(rig.sink.text(0).contains("Status: 5.1.2"))
   }
 
-  @Test("an unknown outcome behind the dot is tried again, never lost")
+  @Test(
+    "HOSTILE 36: an hour of SERVFAIL, for MX or for addresses, defers; then the mail goes where it should",
+    arguments: [[.mx], [.a, .aaaa]] as [Set<DNSRecordType>])
+  func servfail(types: Set<DNSRecordType>) throws {
+    // What stands under the domain itself must not be taken meanwhile for a domain without MX.
+    let rig = try Rig(
+      dns: ["d.test": [(10, "a.test", "192.0.2.1")], "x.test": [(10, "d.test", "192.0.2.9")]],
+      servfail: types)
+    let host = rig.host("192.0.2.1:25")
+    let other = rig.host("192.0.2.9:25")
+    let message = rig.message(to: ["bob@d.test"])
+    rig.start()
+    rig.submit(message)
+    rig.run(.seconds(3_590))
+    #expect(rig.outcomes(of: message).count > 1 && rig.outcomes(of: message).allSatisfy(\.isTransient))
+    #expect(host.messages.isEmpty && other.messages.isEmpty && rig.sink.all.isEmpty)
+    rig.run(.seconds(7_200))
+    #expect(host.messages.count == 1 && other.messages.isEmpty && rig.queue.left == 0)
+  }
+
+  @Test("HOSTILE 38: an unknown outcome behind the dot is tried again, never lost")
   func behindTheDot() throws {
     let rig = try Rig(routes: Self.route) { $0.retry.firstRetry = .seconds(60) }
     let host = rig.host("192.0.2.1:2600") { $0.ends = [nil, "250 2.0.0 taken"] }
@@ -57,16 +77,53 @@ import Testing
   }
 
   @Test(
-    "replies that are rubbish end the connection",
-    arguments: ["hello", "250-a\r\n550 b", "999 x", "25", String(repeating: "250-x\r\n", count: 200)])
-  func rubbish(_ reply: String) throws {
+    "HOSTILE 38: replies that are rubbish, disagree, or go on for 10 MB end the connection",
+    arguments: [
+      "hello", "250-a\r\n550 b", "999 x", "25", "\u{FF}\u{FE}50 \0", "2\u{B2}0 ok", "200 lines", "10 MB of lines",
+      "a line of 10 MB",
+    ])
+  func rubbish(_ kind: String) throws {
     let rig = try Rig(routes: Self.route)
+    let reply =
+      switch kind {
+      case "200 lines": String(repeating: "250-x\r\n", count: 200)
+      case "10 MB of lines": String(repeating: "250-\(String(repeating: "x", count: 1_000))\r\n", count: 10_000)
+      case "a line of 10 MB": "250 \(String(repeating: "y", count: 10_000_000))"
+      default: kind
+      }
     _ = rig.host("192.0.2.1:2600") { $0.replies = [("RCPT", reply)] }
     let message = rig.message(to: ["bob@d.test"])
     rig.submit(message)
     rig.run(.seconds(320))
     #expect(rig.outcomes(of: message).first?.isTransient == true)
     #expect(rig.outcomes(of: message)[0].reason.hasPrefix("451 4.4.2"))
+  }
+
+  @Test("HOSTILE 38: text beyond ASCII in a reply is shown escaped or replaced, and decides nothing")
+  func foreignText() throws {
+    let rig = try Rig(routes: Self.route)
+    _ = rig.host("192.0.2.1:2600") { $0.replies = [("RCPT", "550 5.1.1 n\u{F6} such \u{1B}[2J user\u{202E}")] }
+    let message = rig.message(to: ["bob@d.test"])
+    rig.submit(message)
+    rig.run(.seconds(1))
+    #expect(rig.outcomes(of: message).map(\.isPermanent) == [true])
+    let reason = rig.outcomes(of: message)[0].reason
+    #expect(reason.contains("550 5.1.1 n") && !reason.contains("\u{1B}"), "\(reason.debugDescription)")
+  }
+
+  @Test("HOSTILE 38: a host that says nothing behind the dot is left at the deadline, and the message is tried again")
+  func silenceBehindTheDot() throws {
+    let rig = try Rig(routes: Self.route) { $0.retry.firstRetry = .seconds(60) }
+    let host = rig.host("192.0.2.1:2600") { $0.isSilentBehindTheDot = true }
+    let message = rig.message(to: ["bob@d.test"])
+    rig.start()
+    rig.submit(message)
+    rig.run(.seconds(900))
+    #expect(rig.outcomes(of: message).first?.isTransient == true && rig.queue.left == 1)
+    host.script.withLock { $0.isSilentBehindTheDot = false }
+    rig.run(.seconds(3_600))
+    // What came twice came twice: the first was taken for all that can be known (RFC 5321, 4.1.1.4).
+    #expect(rig.queue.left == 0 && rig.outcomes(of: message).last?.isDelivered == true)
   }
 
   @Test("HOSTILE 39: a tarpit is left at its deadline")
@@ -139,7 +196,8 @@ import Testing
     let rig = try Rig(dns: dns)
     for index in 0..<1_000 { rig.dialer.set("198.51.\(index / 250).\(index % 250):25", .dead) }
     let host = rig.host("192.0.2.1:25")
-    for _ in 0..<10 { for index in 0..<1_000 { rig.submit(rig.message(to: ["x@dead\(index).test"])) } }
+    rig.start()
+    for _ in 0..<100 { for index in 0..<1_000 { rig.submit(rig.message(to: ["x@dead\(index).test"])) } }
     rig.run(.milliseconds(500))
     rig.submit(rig.message(to: ["bob@live.test"]))
     rig.run(.milliseconds(900))

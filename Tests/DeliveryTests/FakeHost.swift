@@ -15,6 +15,8 @@ final class FakeHost: Sendable {
     var isLMTP = false
     /// Never says anything.
     var isSilent = false
+    /// Takes a message and says nothing to its end.
+    var isSilentBehindTheDot = false
     /// How a handshake ends.
     var tls = TLSOutcome.established(TLSFacts(version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384"))
     /// Closes after so many messages, while idle.
@@ -252,6 +254,7 @@ final class FakeHostDriver: ConnectionDriver, @unchecked Sendable {
 
   private func finish() {
     let script = host.script.withLock { $0 }
+    guard !script.isSilentBehindTheDot else { return }
     let replies = (script.isLMTP ? message.recipients : [""]).map { _ in
       host.seen.withLock { seen in
         defer { seen.ends += 1 }

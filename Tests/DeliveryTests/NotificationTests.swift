@@ -193,7 +193,21 @@ import Testing
     #expect(rig.trace(of: owed).map(\.kind) == [.notified])
   }
 
-  @Test("notifications to one domain are spread over time")
+  @Test("HOSTILE 16: 100 recipients that fail are one notification to the sender, whatever each asked for, and none to a null path")
+  func manyRecipients() throws {
+    for sender in ["victim@else.test", nil] {
+      let rig = try Rig(routes: Self.route)
+      _ = rig.host("192.0.2.1:2600", Self.refusing)
+      let message = rig.message(to: (0..<100).map { "bob\($0)@d.test" }, from: sender, notify: [.success, .failure, .delay])
+      rig.submit(message)
+      rig.run(.seconds(120))
+      #expect(rig.outcomes(of: message).count == 100 && rig.outcomes(of: message).allSatisfy(\.isPermanent))
+      #expect(rig.sink.all.count == (sender == nil ? 0 : 1))
+      if sender != nil { #expect(rig.sink.text(0).ranges(of: "Final-Recipient:").count == 100) }
+    }
+  }
+
+  @Test("HOSTILE 16: notifications to one domain are spread over time")
   func pace() {
     var pace = NotificationPace(perHour: 2, domains: 10)
     let now = Timestamp(seconds: 1_000_000)

@@ -27,7 +27,8 @@ final class Rig: Sendable {
   init(
     seed: UInt64 = 1, routes: [(String, String)] = [], dns: [String: [(UInt16, String, String)]] = [:],
     local: (any LocalDestination)? = nil,
-    hasTLS: Bool = false, change: (inout DeliverySettings) -> Void = { _ in }
+    hasTLS: Bool = false, servfail: Set<DNSRecordType> = [],
+    change: (inout DeliverySettings) -> Void = { _ in }
   ) throws {
     executor = SimulatedExecutor(seed: seed)
     clock = SteadyClock(executor.clock)
@@ -35,7 +36,7 @@ final class Rig: Sendable {
     let table = try RouteTable(routes.map { .init(pattern: $0.0, nextHop: try NextHop(parsing: $0.1)) })
     let router = Router(
       settings: RouterSettings(hostname: "mx.own.test", table: table, allowsInternalAddresses: true, usesIPv6: false),
-      resolver: FakeResolver(dns), random: executor.random)
+      resolver: FailingResolver(executor: executor, resolver: FakeResolver(dns), types: servfail), random: executor.random)
     var settings = DeliverySettings(hostname: "mx.own.test")
     change(&settings)
     let executor = executor
@@ -155,6 +156,26 @@ final class FakeSink: NotificationSink {
 
   var all: [ComposedNotification] { accepted.withLock { $0 } }
   func text(_ index: Int) -> String { String(decoding: all[index].bytes, as: UTF8.self) }
+}
+
+/// Answers questions of these types with SERVFAIL for an hour.
+struct FailingResolver: Resolver {
+  let executor: SimulatedExecutor
+  let resolver: FakeResolver
+  let types: Set<DNSRecordType>
+  private let end: MonotonicInstant
+
+  init(executor: SimulatedExecutor, resolver: FakeResolver, types: Set<DNSRecordType>) {
+    self.executor = executor
+    self.resolver = resolver
+    self.types = types
+    end = executor.clock.monotonic().advanced(by: .seconds(3_600))
+  }
+
+  func resolve(_ question: DNSQuestion) async -> DNSAnswer {
+    guard types.contains(question.type), executor.clock.monotonic() < end else { return await resolver.resolve(question) }
+    return DNSAnswer(status: .failure("SERVFAIL"), canonicalName: question.name)
+  }
 }
 
 /// MX and A records by domain: preference, host, address.

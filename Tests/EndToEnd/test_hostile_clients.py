@@ -8,6 +8,7 @@ import struct
 
 import pytest
 from peers.messages import message
+from peers.processes import eventually
 from peers.wire import Closed, Wire
 
 
@@ -31,6 +32,7 @@ SMUGGLING = [b"\n.\r\n", b"\r\n.\n", b"\n.\n", b"\r.\r", b"\r\n.\r\r\n", b"\r\n.
 
 @pytest.mark.parametrize("ending", SMUGGLING, ids=[repr(s)[2:-1] for s in SMUGGLING])
 def test_nothing_but_crlf_dot_crlf_ends_a_message(martlet, ending):
+    """HOSTILE 1."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.envelope("carol@example.net", "alice@example.test")
@@ -48,6 +50,7 @@ def test_nothing_but_crlf_dot_crlf_ends_a_message(martlet, ending):
 
 
 def test_an_endless_command_line_is_refused_then_cut(martlet):
+    """HOSTILE 4."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.send(b"NOOP " + b"x" * 3000)
@@ -67,16 +70,19 @@ def test_an_endless_command_line_is_refused_then_cut(martlet):
 
 @pytest.mark.parametrize("injected", [b"NOOP\r\n", b"MAIL FROM:<forged@example.test>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n", b"\x16"])
 def test_commands_sent_along_with_starttls_are_not_executed(martlet, certificate, injected):
+    """HOSTILE 5."""
     server = martlet(certificate=certificate)
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
         wire.send(b"STARTTLS\r\n" + injected)
         rest = wire.closed()
         assert rest.count(b"\r\n") <= 1, f"only STARTTLS itself may have an answer: {rest!r}"
+    eventually(lambda: "commands in clear behind STARTTLS" in server.log(), "a warning")
     still_serves(server)
 
 
 def test_tls_leaves_nothing_of_the_session_before_it(martlet, certificate):
+    """HOSTILE 6."""
     server = martlet(certificate=certificate)
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
@@ -94,6 +100,7 @@ def test_tls_leaves_nothing_of_the_session_before_it(martlet, certificate):
 
 
 def test_who_talks_before_the_banner_is_turned_away(martlet):
+    """HOSTILE 7."""
     server = martlet(populate=True)
     answers = []
     for _ in range(5):
@@ -107,6 +114,7 @@ def test_who_talks_before_the_banner_is_turned_away(martlet):
 
 
 def test_pipelining_before_ehlo_is_answered_is_refused(martlet):
+    """HOSTILE 7."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.send(b"EHLO client.example.net\r\nMAIL FROM:<carol@example.net>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n")
@@ -128,6 +136,7 @@ def test_pipelining_before_ehlo_is_answered_is_refused(martlet):
         b"SSH-2.0-OpenSSH_9.2\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(128, 200)) + b"\r\n",
     ], ids=["GET", "POST", "SSH", "TLS"])
 def test_other_protocols_are_shown_out_within_a_line(martlet, hello):
+    """HOSTILE 8."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.send(hello)
@@ -137,6 +146,7 @@ def test_other_protocols_are_shown_out_within_a_line(martlet, hello):
 
 
 def test_dripping_data_is_ended_by_the_minimum_rate(martlet):
+    """HOSTILE 9."""
     server = martlet(limits={"minimum_rate": 500, "minimum_rate_grace": "1s"})
     with Wire(server.address, server.port) as wire:
         wire.envelope("carol@example.net", "alice@example.test")
@@ -162,6 +172,7 @@ def test_dripping_data_is_ended_by_the_minimum_rate(martlet):
 
 
 def test_dripping_commands_are_ended_by_the_deadline(martlet):
+    """HOSTILE 9."""
     server = martlet(limits={"command_timeout": "1s"})
     with Wire(server.address, server.port) as wire:
         wire.send(b"NO")
@@ -169,6 +180,7 @@ def test_dripping_commands_are_ended_by_the_deadline(martlet):
 
 
 def test_one_client_gets_so_many_connections_only(martlet):
+    """HOSTILE 10."""
     server = martlet(limits={"connections_per_client": 5})
     wires = [Wire(server.address, server.port) for _ in range(5)]
     with Wire(server.address, server.port) as more:
@@ -188,6 +200,7 @@ def test_one_client_gets_so_many_connections_only(martlet):
 
 
 def test_an_ipv6_network_of_64_bits_is_one_client(martlet):
+    """HOSTILE 10."""
     server = martlet(ipv6=True, limits={"connections_per_client": 3})
     wires = [Wire("::1", server.port6) for _ in range(3)]
     with Wire("::1", server.port6) as more:
@@ -197,6 +210,7 @@ def test_an_ipv6_network_of_64_bits_is_one_client(martlet):
 
 
 def test_two_thousand_idle_connections_cost_little_and_hinder_nobody(martlet):
+    """HOSTILE 10."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 10_000), hard))
     server = martlet(limits={"connections_per_client": 0})
@@ -215,6 +229,7 @@ def test_two_thousand_idle_connections_cost_little_and_hinder_nobody(martlet):
 
 
 def test_over_the_global_limit_the_longest_idle_goes(martlet):
+    """HOSTILE 10."""
     unlimited = {"connections_per_client": 0, "messages_per_client_per_minute": 0, "messages_per_connection": 0}
     server = martlet(limits={"connections": 5, **unlimited})
     wires = [Wire(server.address, server.port, source=(f"127.0.1.{n + 1}", 0)) for n in range(5)]
@@ -273,11 +288,12 @@ def test_no_announced_size_ends_the_server(martlet):
 
 
 def test_a_thousand_recipients_then_452(martlet):
-    server = martlet(limits={"recipients": 50})
+    """HOSTILE 11."""
+    server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
         wire.expect("MAIL FROM:<carol@example.net>", 250)
-        for number in range(50):
+        for number in range(1_000):
             wire.expect(f"RCPT TO:<alice+{number}@example.test>", 250)
         wire.expect("RCPT TO:<bob@example.test>", 452, "4.5.3")
         assert wire.data(message())[0] == 250
@@ -285,17 +301,19 @@ def test_a_thousand_recipients_then_452(martlet):
 
 
 def test_the_same_recipient_a_thousand_times_gets_one_copy(martlet):
+    """HOSTILE 11."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
         wire.expect("MAIL FROM:<carol@example.net>", 250)
-        wire.send(b"RCPT TO:<alice@example.test>\r\n" * 500)
-        assert {wire.reply()[0] for _ in range(500)} == {250}
+        wire.send(b"RCPT TO:<alice@example.test>\r\n" * 1_000)
+        assert {wire.reply()[0] for _ in range(1_000)} == {250}
         assert wire.data(message())[0] == 250
     assert server.count("alice@example.test") == 1
 
 
 def test_harvesting_of_addresses_is_cut(martlet):
+    """HOSTILE 11."""
     server = martlet(limits={"unknown_recipients": 5})
     with Wire(server.address, server.port) as wire:
         wire.ehlo()
@@ -311,6 +329,7 @@ def test_harvesting_of_addresses_is_cut(martlet):
 
 
 def test_sizes_are_held_to_the_limit_announced_or_not(martlet):
+    """HOSTILE 12."""
     server = martlet(limits={"message_size": 100_000})
     with Wire(server.address, server.port) as wire:
         assert "SIZE 100000" in wire.ehlo()
@@ -328,6 +347,7 @@ def test_sizes_are_held_to_the_limit_announced_or_not(martlet):
 
 
 def test_an_endless_message_is_not_read_for_ever(martlet):
+    """HOSTILE 12."""
     server = martlet(limits={"message_size": 100_000})
     before = memory(server)
     with Wire(server.address, server.port) as wire:
@@ -353,6 +373,7 @@ def test_an_endless_message_is_not_read_for_ever(martlet):
     ], ids=["v1", "v1 of 64 KB", "v2", "v2 of 64 KB"])
 @pytest.mark.parametrize("greeted", [False, True])
 def test_a_proxy_header_from_a_stranger_closes_without_a_word(martlet, header, greeted):
+    """HOSTILE 13."""
     server = martlet()
     wire = Wire(server.address, server.port, greeting=greeted)
     try:
@@ -372,6 +393,7 @@ def test_a_proxy_header_from_a_stranger_closes_without_a_word(martlet, header, g
         b"\r\n\r\n\x00\r\nQUIT\n\x99\x11\x00\x0c" + bytes(12), b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x01\x00", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff" + bytes(65535),
     ], ids=["v1 number", "v1 short", "v1 of 64 KB", "none", "v2 version", "v2 short", "v2 of 64 KB"])
 def test_a_malformed_proxy_header_closes_without_a_word(martlet, header):
+    """HOSTILE 13."""
     server = martlet(trust={"proxy": ["127.0.0.1"]}, populate=False)
     wire = Wire(server.address, server.port, greeting=False)
     try:
@@ -382,6 +404,7 @@ def test_a_malformed_proxy_header_closes_without_a_word(martlet, header):
 
 
 def test_proxy_v2_with_options_is_read_past(martlet):
+    """HOSTILE 13."""
     server = martlet(trust={"proxy": ["127.0.0.1"]}, populate=False)
     options = b"\x04\x00\x64" + bytes(100)
     addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 4711, 25)
@@ -392,6 +415,7 @@ def test_proxy_v2_with_options_is_read_past(martlet):
 
 
 def test_xclient_from_a_stranger_is_refused(martlet):
+    """HOSTILE 13."""
     server = martlet()
     with Wire(server.address, server.port) as wire:
         assert not any(line.startswith("XCLIENT") for line in wire.ehlo())
@@ -406,6 +430,7 @@ ODD = [
 
 
 def test_control_characters_are_refused_and_forge_no_log_line(martlet):
+    """HOSTILE 14."""
     server = martlet()
     for line in ODD:
         with Wire(server.address, server.port) as wire:
@@ -421,6 +446,7 @@ def test_control_characters_are_refused_and_forge_no_log_line(martlet):
 
 
 def test_a_message_that_has_been_everywhere_is_a_loop(martlet):
+    """HOSTILE 15."""
     server = martlet()
     hops = "".join(f"Received: from h{n}.example.net by h{n + 1}.example.net; Wed, 25 Nov 2026 10:00:00 +0000\r\n" for n in range(51))
     with Wire(server.address, server.port) as wire:
@@ -435,6 +461,7 @@ BAD_ADDRESSES = ["@", "@example.test", "alice@", "alice", "alice@example..test",
 
 
 def test_odd_addresses_are_parsed_or_refused_never_more(martlet):
+    """HOSTILE 19."""
     server = martlet()
     for address in GOOD_ADDRESSES + BAD_ADDRESSES:
         with Wire(server.address, server.port) as wire:
@@ -449,6 +476,7 @@ def test_odd_addresses_are_parsed_or_refused_never_more(martlet):
 
 
 def test_shell_and_template_characters_are_plain_data(martlet):
+    """HOSTILE 20."""
     server = martlet()
     for local in ("|/bin/sh", ";id", "${run{/bin/id}}", "`id`", "$(id)", "%0a%0d", "../../etc/passwd"):
         address = f'"{local}"@example.test'
@@ -458,6 +486,7 @@ def test_shell_and_template_characters_are_plain_data(martlet):
 
 
 def test_bdat_sizes_that_lie_are_refused(martlet):
+    """HOSTILE 3."""
     server = martlet()
     for size in ("18446744073709551616", "-1", "x", "", "1e3", "0x10", "99999999999999999999999999"):
         with Wire(server.address, server.port) as wire:

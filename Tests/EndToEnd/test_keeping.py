@@ -235,6 +235,7 @@ def test_store_verify_finds_all_well_with_and_without_the_server(martlet):
 
 
 def test_store_verify_finds_a_flipped_bit(martlet):
+    """HOSTILE 56."""
     server = martlet()
     send_exactly(server, b"unmistakable line of text\r\n" * 4_000)
     send_exactly(server, b"neighbour\r\n")
@@ -292,6 +293,7 @@ def test_an_export_passes_over_what_is_damaged_names_it_and_fails_at_the_end(mar
 
 
 def test_a_damaged_page_of_an_index_costs_nothing_but_a_line_in_the_log(martlet):
+    """HOSTILE 56."""
     server = martlet()
     for n in range(6):
         send_exactly(server, f"part {n}\r\n".encode() * 4000)
@@ -333,6 +335,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) { return pwrit
 
 
 def test_a_disk_quota_is_a_full_disk(martlet, folder):
+    """HOSTILE 55."""
     source, shim, reached = folder / "quota.c", folder / "quota.so", folder / "reached"
     source.write_text(QUOTA)
     compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
@@ -372,6 +375,7 @@ def test_trace_tells_where_a_message_went(martlet):
 
 
 def test_a_queued_message_that_is_damaged_is_held_and_the_postmaster_told(martlet):
+    """HOSTILE 56."""
     with Sink(answer=lambda line, session: b"450 4.2.0 later\r\n" if line.startswith("RCPT") else None) as sink:
         server = martlet(routes=[{"domain": "*", "next-hop": sink.next_hop}], trust={"networks": ["127.0.0.0/8"]}, directory={"postmaster": "bob@example.test"})
         for n in range(3):

@@ -89,6 +89,7 @@ def markers(data):
 
 
 def test_no_acknowledged_message_is_lost(martlet):
+    """HOSTILE 58."""
     seed = int(os.environ.get("MARTLET_SEED", random.randrange(2**32)))
     dice = random.Random(seed)
     with Sink() as sink:

@@ -141,8 +141,8 @@ def test_sources_and_rates(martlet):
         assert refused.returncode == 78 and "no connection can come from 192.0.2.77" in refused.stderr
 
 
-def test_hostile_39_dead_destinations_hold_up_nobody(martlet):
-    """100 dead destinations with 50 messages each: the next message to a live one comes before any of them has failed."""
+def test_dead_destinations_hold_up_nobody(martlet):
+    """HOSTILE 39: 100 dead destinations with 50 messages each: the next message to a live one comes before any of them has failed."""
     with dead_port() as port, Sink() as sink:
         routes = [{"domain": f"dead{n}.test", "next-hop": f"smtp://127.1.{n // 250}.{n % 250 + 1}:{port}"} for n in range(100)]
         server = martlet(routes=[*routes, route("*", sink.port)], trust=TRUST, limits={"recipients": 0})

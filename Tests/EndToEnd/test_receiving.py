@@ -268,6 +268,7 @@ TRICKS = [
 
 
 def test_no_syntax_of_an_address_makes_an_open_relay(martlet):
+    """HOSTILE 19."""
     server = martlet()
     for address in TRICKS:
         with Wire(server.address, server.port) as wire:

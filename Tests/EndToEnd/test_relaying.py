@@ -97,6 +97,7 @@ def test_a_domain_without_mail_hosts_bounces(martlet, knot):
 
 
 def test_an_mx_inside_our_own_network_is_not_connected_to_unless_routed(martlet, knot):
+    """HOSTILE 36."""
     server = martlet(dns=knot, **OPEN)
     server.send("alice@example.test", ["x@internal.test"], message())
     [recipient] = bounce_of(server).recipients
@@ -115,6 +116,7 @@ def test_internal_addresses_can_be_allowed(martlet, knot):
 
 
 def test_a_name_server_that_is_gone_means_later_not_never(martlet):
+    """HOSTILE 36."""
     class Gone:
         server, anchor = f"127.0.0.1:{free_port()}", None
 
@@ -442,6 +444,7 @@ def test_each_recipient_of_one_mailbox_has_its_own_wish(martlet):
 
 
 def test_a_bounce_is_never_bounced(martlet):
+    """HOSTILE 16."""
     with Sink(answer=refuse("RCPT", b"550 5.1.1 no\r\n")) as sink:
         server = relay_to(martlet, sink)
         with Wire(server.address, server.port) as wire:
@@ -739,6 +742,7 @@ def stays(server):
         ("DATA", Sink.CLOSE), (".", Sink.CLOSE), ("MAIL", b"421 4.3.2 closing\r\n"),
     ], ids=["500 lines", "200 KB line", "codes that differ", "not ASCII", "no code", "closes at RCPT", "closes at DATA", "closes after the dot", "421"])
 def test_a_next_hop_that_misbehaves_is_tried_again_later(martlet, command, reply):
+    """HOSTILE 38."""
     with Sink(answer=lambda said, session: reply if said.startswith(command) else None) as sink:
         server = relay_to(martlet, sink)
         server.send("alice@example.test", ["x@example.net"], message())
@@ -746,6 +750,7 @@ def test_a_next_hop_that_misbehaves_is_tried_again_later(martlet, command, reply
 
 
 def test_250_before_the_dot_delivers_nothing(martlet):
+    """HOSTILE 38."""
     def answer(command, session):
         if command == "DATA":
             session.say(b"354 go on\r\n250 2.0.0 got it already\r\n")
@@ -760,6 +765,7 @@ def test_250_before_the_dot_delivers_nothing(martlet):
 
 
 def test_replies_before_tls_are_not_believed_after_it(martlet, certificate):
+    """HOSTILE 40."""
     def answer(command, session):
         if command == "STARTTLS":
             return b"220 go on\r\n250-injected\r\n250 SIZE\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 taken\r\n"
@@ -774,6 +780,7 @@ def test_replies_before_tls_are_not_believed_after_it(martlet, certificate):
 
 
 def test_a_tarpit_delays_no_other_domain(martlet):
+    """HOSTILE 39."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as tarpit, Sink() as sink:
         dead = f"smtp://127.0.0.1:{tarpit.getsockname()[1]}"
         server = martlet(routes=[{"domain": ".dead.example", "next-hop": dead}, {"domain": "*", "next-hop": sink.next_hop}], **OPEN)
@@ -801,6 +808,7 @@ def test_bytes_on_the_wire_never_hold_a_bare_cr_or_lf(martlet):
 
 
 def test_two_servers_that_route_to_each_other_end_the_loop(martlet):
+    """HOSTILE 15."""
     first = martlet(hostname="one.example.test", populate=False, start=False, limits={"hops": 10}, **OPEN)
     second = martlet(hostname="two.example.test", populate=False, start=False, limits={"hops": 10}, **OPEN)
     for server, other in ((first, second), (second, first)):

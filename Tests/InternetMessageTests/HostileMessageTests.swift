@@ -28,10 +28,31 @@ import Testing
     #expect(folded.problem == .fieldTooLong(limit: 262_144))
   }
 
-  @Test("HOSTILE 24: 200,000 addresses are cut in what is shown, not in what is kept") func addresses() {
+  @Test(
+    "HOSTILE 24: 200,000 addresses in To break the budget of a field; as many as fit are cut in what is shown, not in what is kept")
+  func addresses() {
+    #expect(observe("From: a@b\nTo: \(String(repeating: "a@b,", count: 200_000))\n\n").problem == .fieldTooLong(limit: 262_144))
     let seen = observe("From: a@b\nTo: \(String(repeating: "a@b,", count: 60_000))\n\n")
     #expect(seen.problem == nil)
     #expect(seen.summary.envelope.count < 100_000)
+  }
+
+  @Test(
+    "HOSTILE 24: 1,000,000 RFC 2231 parameters break the budget of a field; as many as fit are read in one go, a bounded number kept"
+  )
+  func continuations() {
+    func field(_ count: Int) -> String {
+      "Content-Disposition: attachment" + (0..<count).map { ";\r\n f*\($0)=x" }.joined()
+    }
+    var observer = MessageObserver()
+    observer.observe(ByteBuffer(string: field(1_000_000) + "\r\n\r\nbody\r\n"))
+    #expect(observer.problem == .fieldTooLong(limit: 262_144))
+    for text in [field(20_000), "Content-Type: text/plain" + String(repeating: ";a*0*=''%41", count: 23_000)] {
+      let seen = observe(Array((text + "\r\n\r\nbody\r\n").utf8))
+      #expect(seen.problem == nil && seen.parts.count == 1)
+      #expect(seen.summary.bodyStructure.count < 100_000)
+      expectBalanced(seen.summary.bodyStructure)
+    }
   }
 
   @Test("HOSTILE 25: 10,000 levels of multipart become one opaque part, in a structure that is still valid") func deep() {
@@ -53,7 +74,8 @@ import Testing
   }
 
   @Test("HOSTILE 25: a million parts end at the limit; the rest belongs to the last") func manyParts() {
-    let seen = observe("Content-Type: multipart/mixed; boundary=b\n\n" + String(repeating: "--b\n\nx\n", count: 50_000) + "--b--\n")
+    let seen = observe(
+      "Content-Type: multipart/mixed; boundary=b\n\n" + String(repeating: "--b\n\nx\n", count: 1_000_000) + "--b--\n")
     #expect(seen.parts.count == 10_000)
     #expect(seen.ambiguities.contains(.tooManyParts))
     #expect(seen.parts.last?.bodyEnd == seen.census.size)
@@ -92,6 +114,26 @@ import Testing
     #expect(observe("Content-Type: multipart/mixed; boundary=a\n\n").summary.bodyStructure.contains(0x22))
   }
 
+  @Test("HOSTILE 27: of conflicting fields, charsets and names the first counts, everywhere the same, and the conflict is noted")
+  func conflicts() {
+    let types = observe("Content-Type: text/html\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\n")
+    #expect(types.parts.map(\.subtype) == ["html"] && types.ambiguities == .repeatedContentField)
+    let encodings = observe("Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit\n\naGVsbG8=\n")
+    #expect(encodings.summary.preview == "hello" && encodings.ambiguities == .repeatedContentField)
+    #expect(string(encodings.summary.bodyStructure).contains(#""base64""#))
+    let charsets = observe(Array("Content-Type: text/plain; charset=utf-8; charset=iso-8859-1\r\n\r\n\u{E9}\r\n".utf8))
+    #expect(charsets.summary.preview == "\u{E9}" && charsets.ambiguities == .repeatedParameter)
+    // A name plain, by RFC 2047 in quotes, by RFC 2231, and in pieces: RFC 2231's is shown, in whatever order they stand, and the filter is told.
+    let names = ["filename=a.txt", "filename=\"=?utf-8?q?b.exe?=\"", "filename*=utf-8''c.scr", "filename*0=d.; filename*1=com"]
+    for first in names.indices {
+      let order = names[first...] + names[..<first]
+      let seen = observe("Content-Disposition: attachment; \(order.joined(separator: "; "))\n\nx\n")
+      let shown = ["a.txt", "b.exe", "c.scr", "d.com"].filter { string(seen.summary.bodyStructure).contains($0) }
+      #expect(seen.ambiguities.contains(.repeatedParameter), "\(order)")
+      #expect(shown == ["c.scr"], "\(order) is shown as \(shown)")
+    }
+  }
+
   @Test(
     "HOSTILE 28: encodings and charsets that lie are decoded as far as they go, and trap nothing",
     arguments: [
@@ -103,6 +145,9 @@ import Testing
       ("utf-8", "quoted-printable", "a=ZZb=4", "a=ZZb=4"),
       // uuencode and yEnc are text.
       ("us-ascii", "7bit", "begin 644 x\n#0V%T\n`\nend\n", "begin 644 x #0V%T ` end"),
+      (
+        "us-ascii", "7bit", "=ybegin line=128 size=3 name=x\nm=}\n=yend size=3\n", "=ybegin line=128 size=3 name=x m=} =yend size=3"
+      ),
       // UTF-7 is not read (it hides markup); a charset nobody knows shows what is ASCII.
       ("utf-7", "7bit", "+ADw-script+AD4-", "+ADw-script+AD4-"), ("x-unknown", "7bit", "plain", "plain"),
     ])
@@ -124,20 +169,28 @@ import Testing
     #expect(!string(subject.envelope).contains("<"))
   }
 
-  @Test("HOSTILE 28: 20 MB of soft breaks cost no more than their reading")
+  @Test("HOSTILE 28: 50 MB of soft breaks cost no more than their reading")
   func softBreaks() {
     var observer = MessageObserver()
     observer.observe(ByteBuffer(string: "Content-Transfer-Encoding: quoted-printable\r\n\r\n"))
     let page = ByteBuffer(string: String(repeating: "=\r\n", count: 21_845))
-    for _ in 0..<305 { observer.observe(page) }
+    for _ in 0..<763 { observer.observe(page) }
     let seen = observer.finish()
-    #expect(seen.problem == nil && seen.summary.preview.isEmpty)
+    #expect(seen.problem == nil && seen.summary.preview.isEmpty && seen.census.size > 50_000_000)
   }
 
-  @Test("HOSTILE 31: a Message-ID of 1 MB and 100,000 References do no harm") func references() {
+  @Test("HOSTILE 31: a Message-ID of 1 MB or with a line break, and 100,000 References, do no harm; of those that fit 100 are kept")
+  func references() {
+    let long = observe("Message-ID: <\(String(repeating: "a", count: 1_000_000))>\n\n")
+    #expect(long.problem == .fieldTooLong(limit: 262_144) && long.summary.messageID == nil)
     #expect(observe("Message-ID: <\(String(repeating: "a", count: 200_000))>\n\n").summary.messageID == nil)
-    let ids = (0..<20_000).map { "<\($0)@x>" }.joined(separator: "\n ")
-    let seen = observe("References: \(ids)\n\n")
+    for broken in ["<a\n b@x>", "<a@x\n\ty>", "<a@x\r>", "<a\0@x>"] {
+      let id = observe(Array("Message-ID: \(broken.replacing("\n", with: "\r\n"))\r\n\r\n".utf8)).summary.messageID
+      #expect(id?.utf8.allSatisfy { $0 > 0x20 } ?? true, "\(broken.debugDescription)")
+    }
+    func field(_ count: Int) -> String { "References: " + (0..<count).map { "<\($0)@x>" }.joined(separator: "\n ") + "\n\n" }
+    #expect(observe(field(100_000)).problem == .fieldTooLong(limit: 262_144))
+    let seen = observe(field(20_000))
     #expect(seen.summary.references.count == 100)
     #expect(seen.summary.references.first == "0@x" && seen.summary.references.last == "19999@x")
   }

@@ -53,6 +53,48 @@ struct LookupTests {
     await store.close()
   }
 
+  @Test("from an id on one pages back through everything, whether the look-ups have read it or not", arguments: [false, true])
+  func paged(isRead: Bool) async throws {
+    let place = try StoreUnderTest { $0.lookupBatch = 7 }
+    let store = try await place.openSQLite()
+    try await Self.fill(store, 1...25)
+    if isRead { _ = try await Self.lookups(of: store).bringUpToDate() }
+    var found: [QueueID] = []
+    while true {
+      let page = try await store.traces(naming: "sender@example.net", since: nil, before: found.last, limit: 4)
+      found += page
+      if page.count < 4 { break }
+    }
+    #expect(found == (1...25).reversed().map(Make.id))
+    await store.close()
+  }
+
+  @Test("a store that is only read answers, refuses what would write, and leaves its files as they are")
+  func readOnly() async throws {
+    let place = try StoreUnderTest()
+    let store = try await place.openSQLite()
+    try await Self.fill(store, 1...5)
+    await store.close()
+    func files() throws -> [String: Data?] {
+      let manager = FileManager.default
+      let names = try manager.subpathsOfDirectory(atPath: place.folder).filter { !$0.hasSuffix("-shm") }
+      return Dictionary(uniqueKeysWithValues: names.map { ($0, manager.contents(atPath: "\(place.folder)/\($0)")) })
+    }
+    let before = try files()
+    let reading = try await place.openSQLite(changing: { $0.isReadOnly = true })
+    #expect(try await reading.traces(since: nil, after: nil, limit: 10).map(\.id) == (1...5).map(Make.id))
+    #expect(try await reading.traces(naming: "r3@example.org", limit: 10) == [Make.id(3)])
+    await #expect(throws: StoreError.self) { try await reading.accept(Self.message(9), body: Make.body(9), claiming: false) }
+    #expect(try files() == before)
+    // It holds nobody up.
+    let other = try await place.openSQLite()
+    await other.close()
+    await reading.close()
+    let empty = try StoreUnderTest()
+    await #expect(throws: StoreError.self) { try await empty.openSQLite(changing: { $0.isReadOnly = true }) }
+    #expect(try FileManager.default.subpathsOfDirectory(atPath: empty.folder).isEmpty)
+  }
+
   @Test("only what came since then, the newest first, and no more than asked for")
   func bounded() async throws {
     let place = try StoreUnderTest { $0.lookupPart = 50 }
@@ -92,7 +134,7 @@ struct LookupTests {
     await store.close()
   }
 
-  @Test("a file that is damaged, foreign or gone is built anew, and meanwhile only its own readers are told")
+  @Test("a file that is damaged, foreign or gone is built anew, and meanwhile only its own readers are told (HOSTILE 56)")
   func broken() async throws {
     for damage in ["noise", "foreign", "gone"] {
       let told = Mutex<[StoreNotice]>([])

@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import Outside
+import Synchronization
 import Testing
 
 @testable import MartletServer
@@ -12,6 +13,36 @@ import Testing
     let text = await TLSConnectionTests.shell(
       "MARTLET_EXHAUST=1 /proc/\(getpid())/exe --testing-library swift-testing --filter ExhaustedProcess 2>&1")
     #expect(text.contains("exhausted and recovered"), "\(text)")
+  }
+
+  @Test("where the kernel gives no random numbers, or few at a time, they come from the device (HOSTILE 60)")
+  func noEntropy() {
+    let calls = Atomic<Int>(0)
+    let refused = SystemRandom(
+      kernel: { _, _ in
+        calls.add(1, ordering: .relaxed)
+        errno = [EINTR, ENOSYS, EPERM][calls.load(ordering: .relaxed) % 3]
+        return -1
+      }, device: "/dev/urandom")
+    #expect(Set((0..<1_000).map { _ in refused.next() }).count == 1_000)
+    let scanty = SystemRandom(
+      kernel: { place, wanted in
+        place?.storeBytes(of: 0xAA, as: UInt8.self)
+        return min(wanted, 1)
+      }, device: "/nonexistent")
+    #expect(scanty.next() == 0xAAAA_AAAA_AAAA_AAAA)
+  }
+
+  @Test("without any random numbers the process ends as one that is to be started again, and makes none up (HOSTILE 60)")
+  func noDevice() async {
+    await #expect(processExitsWith: .exitCode(75)) {
+      _ = SystemRandom(
+        kernel: { _, _ in
+          errno = ENOSYS
+          return -1
+        }, device: "/nonexistent"
+      ).next()
+    }
   }
 }
 

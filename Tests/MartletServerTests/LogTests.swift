@@ -89,6 +89,36 @@ import Testing
     close(ends[1])
   }
 
+  @Test("on a full disk lines are dropped and counted, nobody waits, and the count is told when there is room (HOSTILE 65)")
+  func fullDisk() throws {
+    let writer = LogWriter(descriptor: open("/dev/full", O_WRONLY))
+    let line = Array("x\n".utf8)
+    for _ in 0..<10 { writer.write(line, isUrgent: true) }
+    writer.flush()
+    #expect(writer.dropped == 10)
+  }
+
+  @Test("a log file on a disk that is full goes on where it was once it is opened anew (HOSTILE 65)")
+  func roomAgain() throws {
+    let folder = "/tmp/martlet-log-\(getpid())"
+    mkdir(folder, 0o700)
+    defer { for name in ["/log", ""] { remove(folder + name) } }
+    symlink("/dev/full", folder + "/log")
+    let writer = try LogWriter(path: folder + "/log")
+    for _ in 0..<3 { writer.write(Array("lost\n".utf8), isUrgent: true) }
+    writer.flush()
+    remove(folder + "/log")
+    try writer.reopen()
+    writer.write(Array("kept\n".utf8), isUrgent: true)
+    writer.flush()
+    let file = try #require(fopen(folder + "/log", "r"))
+    defer { fclose(file) }
+    var buffer = [UInt8](repeating: 0, count: 1_000)
+    let count = fread(&buffer, 1, buffer.count, file)
+    let text = String(decoding: buffer.prefix(count), as: UTF8.self)
+    #expect(writer.dropped == 3 && text.hasPrefix("kept\n") && text.contains("msg=\"log lines dropped\" count=3"), "\(text)")
+  }
+
   @Test(
     "times are written as RFC 3339 has them",
     arguments: [

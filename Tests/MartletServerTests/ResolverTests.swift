@@ -6,7 +6,7 @@ import Testing
 
 /// libunbound against a real server on loopback.
 @Suite(.serialized) struct ResolverTests {
-  @Test("answers, chains, absences and failures of a real server are mapped")
+  @Test("answers, chains, loops of names, truncation, absences and failures of a real server are mapped (HOSTILE 36)")
   func maps() async throws {
     let knot = try #require(await KnotServer.start())
     defer { knot.stop() }
@@ -37,7 +37,7 @@ import Testing
     #expect(await ask("plain.test", .mx).status == .failure("the resolver is stopped"))
   }
 
-  @Test("a signed zone is secure under its trust anchor, and bogus under another's")
+  @Test("a signed zone is secure under its trust anchor, and bogus under another's (HOSTILE 36)")
   func validates() async throws {
     let knot = try #require(await KnotServer.start())
     defer { knot.stop() }
@@ -73,18 +73,8 @@ import Testing
 
   @Test("a server that never answers ends in a time-out; equal questions are one; too many are refused")
   func silence() async throws {
-    let silent = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
+    let (silent, port) = try Self.boundSocket()
     defer { close(silent) }
-    let (_, address, length) = try #require(Endpoint.ip(KnotServer.loopback, port: 0).socketAddressBytes)
-    address.withUnsafeBytes { bytes in
-      if let base = bytes.baseAddress { bind(silent, base.assumingMemoryBound(to: sockaddr.self), length) }
-    }
-    var storage = [UInt8](repeating: 0, count: 16)
-    var size = socklen_t(16)
-    storage.withUnsafeMutableBytes { bytes in
-      if let base = bytes.baseAddress { getsockname(silent, base.assumingMemoryBound(to: sockaddr.self), &size) }
-    }
-    let port = UInt16(storage[2]) << 8 | UInt16(storage[3])
     var configuration = ResolverConfiguration(servers: [.ip(KnotServer.loopback, port: port)], trustAnchors: .none)
     configuration.timeLimit = .milliseconds(300)
     configuration.outstanding = 1
@@ -99,5 +89,64 @@ import Testing
     }
     #expect(statuses.contains(.failure("too many questions at a time")))
     #expect(statuses.contains(.failure("timed out")))
+  }
+
+  /// A UDP socket on a free port of loopback.
+  private static func boundSocket() throws -> (descriptor: CInt, port: UInt16) {
+    let descriptor = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
+    let (_, address, length) = try #require(Endpoint.ip(KnotServer.loopback, port: 0).socketAddressBytes)
+    address.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress { bind(descriptor, base.assumingMemoryBound(to: sockaddr.self), length) }
+    }
+    var storage = [UInt8](repeating: 0, count: 16)
+    var size = socklen_t(16)
+    storage.withUnsafeMutableBytes { bytes in
+      if let base = bytes.baseAddress { getsockname(descriptor, base.assumingMemoryBound(to: sockaddr.self), &size) }
+    }
+    return (descriptor, UInt16(storage[2]) << 8 | UInt16(storage[3]))
+  }
+
+  /// What a server says to a query for an A record: 192.0.2.66 and, but for `lie`, what it should.
+  private static func reply(to query: ArraySlice<UInt8>, lie: String) -> [UInt8] {
+    var query = Array(query)
+    guard query.count > 16, let end = query[12...].firstIndex(of: 0), end + 5 <= query.count else { return [] }
+    query.removeSubrange((end + 5)...)
+    query.replaceSubrange(2..<12, with: [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+    switch lie {
+    case "another id": query[0] ^= 0xFF
+    case "another name": query[13] ^= 0x01
+    case "another type": query[end + 2] = 16
+    default: break
+    }
+    return query + [0xC0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 66]
+  }
+
+  @Test(
+    "an answer to another question or under another id is never taken for ours (HOSTILE 36)",
+    arguments: ["nothing", "another id", "another name", "another type"])
+  func liars(lie: String) async throws {
+    let (descriptor, port) = try Self.boundSocket()
+    let liar = ThreadWorker(named: "liar")
+    liar.submit {
+      var buffer = [UInt8](repeating: 0, count: 1_000)
+      var from = sockaddr()
+      while true {
+        var size = socklen_t(MemoryLayout<sockaddr>.size)
+        let count = recvfrom(descriptor, &buffer, buffer.count, 0, &from, &size)
+        guard count > 0 else { return }
+        let text = Self.reply(to: buffer[..<count], lie: lie)
+        _ = sendto(descriptor, text, text.count, 0, &from, size)
+      }
+    }
+    var configuration = ResolverConfiguration(servers: [.ip(KnotServer.loopback, port: port)], trustAnchors: .none)
+    configuration.timeLimit = .seconds(lie == "nothing" ? 20 : 1)
+    let resolver = try UnboundResolver(configuration)
+    let answer = await resolver.resolve(DNSQuestion("host.plain.test", .a))
+    #expect(answer.records == (lie == "nothing" ? [[192, 0, 2, 66]] : []), "\(answer)")
+    if lie != "nothing", case .success = answer.status { Issue.record("\(answer)") }
+    resolver.stop()
+    shutdown(descriptor, CInt(SHUT_RDWR))
+    liar.stop()
+    close(descriptor)
   }
 }

@@ -166,7 +166,8 @@ import Testing
     #expect(plain.readableBytes == 0)
   }
 
-  @Test("a missing, broken or foreign file stops the context with its name and a reason")
+  @Test(
+    "a missing, broken or foreign file stops the context with its name and a reason, an expired one is not taken over (HOSTILE 64)")
   func files() throws {
     func reason(_ certificate: String, _ key: String) -> String {
       do throws(TLSSetupError) {

@@ -58,6 +58,22 @@ import Testing
     #expect(events.events == [.jumped(by: .seconds(seconds)), .believed(after: .seconds(seconds))])
   }
 
+  @Test("HOSTILE 59: a wall clock that stands still holds the schedule up for minutes only, and set right it is followed again")
+  func standsStill() {
+    let clock = clock
+    let start = clock.schedule()
+    for minute in Int64(1)...2_880 {
+      hand.pass(60)
+      hand.jump(-60)
+      let late = start.advanced(by: .seconds(60 * minute)).since(clock.schedule())
+      #expect(late >= .zero && late <= SteadyClock.tolerance)
+    }
+    #expect(clock.now() == start)
+    hand.jump(172_800)
+    #expect(clock.schedule() == clock.now())
+    #expect(events.events.last == .returned)
+  }
+
   @Test("a clock that is set right again is followed at once") func returns() {
     let clock = clock
     hand.jump(90_000)

@@ -61,6 +61,30 @@ struct OverloadTests {
     #expect(overload.census.shedSessions == 1)
   }
 
+  @Test(
+    "HOSTILE 10: by default one /64 gets 20 of 500 places, 10,000 idle clients fit, and the next takes the place of the longest idle"
+  )
+  func defaults() throws {
+    let clock = HandClock()
+    let overload = Overload(limits: OverloadLimits(), clock: clock)
+    func address(_ prefix: Int, _ host: Int) throws -> Endpoint {
+      let numbers = [prefix >> 8 & 255, prefix & 255] + [0, 0, 0, 0, 0, 0, host >> 8 & 255, host & 255]
+      return try endpoint([0x20, 0x01, 0x0D, 0xB8, 0, 0] + numbers.map { UInt8($0) })
+    }
+    let admitted = try (0..<500).compactMap { ticket(overload.admit(try address(60_000, $0)) {}) }
+    #expect(admitted.count == 20)
+    let shed = Mutex<[Int]>([])
+    for number in 0..<(10_000 - 20) {
+      #expect(ticket(overload.admit(try address(number, 1)) { shed.withLock { $0.append(number) } }) != nil)
+      clock.advance(.microseconds(1))
+    }
+    for ticket in admitted { ticket.works() }
+    guard case .tooManyInAll = overload.admit(try address(50_000, 1), shed: {}) else { throw Unexpected() }
+    clock.advance(.seconds(6))
+    for number in 0..<3 { #expect(ticket(overload.admit(try address(50_000 + number, 1)) {}) != nil) }
+    #expect(shed.withLock { $0 } == [0, 1, 2])
+  }
+
   @Test("who waits again after work is idle from then on, and who is shed is not chosen twice")
   func idleness() throws {
     let clock = HandClock()

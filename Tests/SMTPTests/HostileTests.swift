@@ -6,7 +6,7 @@ import Testing
 
 @testable import SMTP
 
-/// HOSTILE 1 to 16, 19 and 20, as far as the conversation decides them.
+/// HOSTILE 1 to 13 and 16, as far as the conversation decides them.
 @Suite struct HostileTests {
   static func inData(_ limits: SMTPLimits = .init()) -> Talk {
     var talk = Talk(limits: limits)
@@ -205,6 +205,26 @@ import Testing
     #expect(try #require(talk.messages.first).message.recipients.count == 500)
   }
 
+  @Test("HOSTILE 11: of 100,000 RCPT in one stream the first 1,000 are taken, then 452, then 421 and the end")
+  func endlessRecipients() {
+    var talk = Talk()
+    _ = talk.codes("EHLO c", "MAIL FROM:<a@x>")
+    let codes = Talk.codes(talk.send((0..<100_000).map { "RCPT TO:<a\($0)@x>\r\n" }.joined())).split(separator: ",")
+    #expect(codes.prefix(1_000).allSatisfy { $0 == "250" })
+    #expect(codes.dropFirst(1_000).dropLast().allSatisfy { $0 == "452" } && codes.last == "421" && codes.count < 2_100)
+    #expect(talk.isClosed && talk.inputs < 2_200)
+  }
+
+  @Test("HOSTILE 11: the same address 1,000 times is 1,000 times 250 and one recipient")
+  func sameRecipient() throws {
+    var talk = Talk()
+    _ = talk.codes("EHLO c", "MAIL FROM:<a@x>")
+    let codes = Talk.codes(talk.send(String(repeating: "RCPT TO:<a@x>\r\n", count: 1_000))).split(separator: ",")
+    #expect(codes.count == 1_000 && codes.allSatisfy { $0 == "250" })
+    #expect(talk.codes("DATA", ".") == ["354", "250"])
+    #expect(try #require(talk.messages.first).message.recipients.count == 1)
+  }
+
   @Test("a list that is too long beside the others gets 452 4.5.3, is no bad recipient, and its repetition ends in 421")
   func manyTargets() throws {
     var talk = Talk()
@@ -270,6 +290,11 @@ import Testing
     #expect(Talk.codes(chunks.send("BDAT 999\r\n" + String(repeating: "x\r\n", count: 333))) == "250")
     #expect(Talk.codes(chunks.send("BDAT 2 LAST\r\n\r\nNOOP\r\n")) == "552,250")
     #expect(chunks.messages.isEmpty)
+    // What was announced is not believed either way.
+    var small = Talk(limits: limits)
+    _ = small.codes("EHLO c", "MAIL FROM:<a@x> SIZE=10", "RCPT TO:<b@x>", "DATA")
+    small.send(String(repeating: "x\r\n", count: 334))
+    #expect(small.send(".\r\n") == "552 5.3.4 Message too large\r\n" && small.messages.isEmpty)
     var exact = Self.inData(limits)
     #expect(exact.codes(String(repeating: "x", count: 996), ".") == ["", "250"])
   }
@@ -293,35 +318,7 @@ import Testing
     }
   }
 
-  @Test(
-    "HOSTILE 14: NUL, control characters and bytes beyond ASCII in names, addresses and parameters are 501",
-    arguments: [
-      "EHLO a\0b", "EHLO a\u{7F}", "HELO a\u{1B}[2J", "EHLO bücher.example", "MAIL FROM:<a\0@x>", "MAIL FROM:<\"a\u{1}b\"@x>",
-      "MAIL FROM:<a@x\0>",
-      "MAIL FROM:<a@x> ENVID=a\0", "MAIL FROM:<a@x> ENVID=a+0D+0ABcc", "MAIL FROM:<a@x> ENVID=é", "MAIL FROM:<a@x> RET=F\u{8}ULL",
-      "MAIL FROM:<a@x> AUTH=+00", "VRFY a\0", "MAIL FROM:<a\r@x>", "MAIL FROM:<a@x>\0 SIZE=1",
-    ])
-  func controlCharacters(line: String) {
-    var talk = Talk()
-    if !line.hasPrefix("EHLO"), !line.hasPrefix("HELO") { talk.send("EHLO c\r\n") }
-    #expect(talk.codes(line) == ["501"])
-    #expect(talk.codes("RSET") == ["250"])
-  }
-
-  @Test("HOSTILE 14: ORCPT that decodes to a line break or is none is 501")
-  func originalRecipient() {
-    var talk = Talk()
-    _ = talk.codes("EHLO c", "MAIL FROM:<a@x>")
-    for value in ["rfc822", "rfc822;", ";a@x", "rfc822;a+0Ab@x", "rfc822;a+4", "rfc822;a+zz", "rfc822;é@x", "rfc 822;a"] {
-      #expect(talk.codes("RCPT TO:<b@x> ORCPT=\(value)") == ["501"], "\(value)")
-    }
-    #expect(talk.codes("RCPT TO:<b@x> ORCPT=rfc822;a+2Bb@x NOTIFY=SUCCESS,DELAY") == ["250"])
-    let wanted = NotificationRequest(notify: [.success, .delay], originalRecipient: "rfc822;a+b@x")
-    #expect(
-      talk.questions.last == .recipient(SMTPRecipient(address: EmailAddress(localPart: "b", domain: "x"), notification: wanted)))
-  }
-
-  @Test("HOSTILE 15 and 16: the session is given all it needs: null path, DSN requests of each recipient")
+  @Test("HOSTILE 16: the session is given all it needs: null path, DSN requests of each recipient")
   func nullPath() throws {
     var talk = Talk()
     _ = talk.codes("EHLO c", "MAIL FROM:<> RET=HDRS ENVID=QQ314159")
@@ -330,44 +327,6 @@ import Testing
     let message = try #require(talk.messages.first).message
     #expect(message.sender.envelope == Envelope(reversePath: nil, return: .headers, envelopeID: "QQ314159"))
     #expect(message.recipients.allSatisfy { $0.notification.notify == [.success, .failure, .delay] })
-  }
-
-  @Test(
-    "HOSTILE 19: addresses that trick others are parsed as RFC 5321 says, or 501 5.1.3",
-    arguments: [
-      ("\"\"@x", "", "x"), ("\"a b\"@x", "a b", "x"), ("\"a\\\"b\"@x", "a\"b", "x"), ("@a,@b:c@d", "c", "d"), ("a%b@c", "a%b", "c"),
-      ("a!b@c", "a!b", "c"), ("user@[127.0.0.1]", "user", "[127.0.0.1]"), ("Postmaster", "postmaster", ""),
-    ])
-  func oddAddresses(text: String, local: String, domain: String) {
-    var talk = Talk()
-    _ = talk.codes("EHLO c", "MAIL FROM:<a@x>")
-    #expect(talk.codes("RCPT TO:<\(text)>") == ["250"])
-    #expect(talk.questions.last == .recipient(SMTPRecipient(address: EmailAddress(localPart: local, domain: domain))))
-  }
-
-  @Test(
-    "HOSTILE 19: what is no address is 501 5.1.3, as a sender 501 5.1.7",
-    arguments: [
-      "<@>", "<a>", "<a@>", "<@x>", "<a@x", "a@x", "<a@@x>", "<a b@x>", "<a@x>>", "<.a@x>", "<a..b@x>", "<\"a@x>",
-      "<a@[999.0.0.1]>",
-      "<\(String(repeating: "l", count: 65))@x>", "<a@\(String(repeating: "d.", count: 128))x>", "<a@-x>", "<a@x> <b@x>",
-    ])
-  func noAddresses(text: String) {
-    var talk = Talk()
-    talk.send("EHLO c\r\n")
-    #expect(talk.send("MAIL FROM:\(text)\r\n").hasPrefix("501 5."))
-    talk.send("MAIL FROM:<a@x>\r\n")
-    #expect(talk.send("RCPT TO:\(text)\r\n").hasPrefix("501 5."))
-    #expect(talk.send("RCPT TO:<>\r\n").hasPrefix("501 5.1.3"))
-  }
-
-  @Test("HOSTILE 20: shell and template characters are plain data")
-  func shellCharacters() throws {
-    var talk = Talk()
-    talk.send("EHLO c\r\n")
-    let local = "|/bin/sh;${run{x}}`id`"
-    #expect(talk.codes("MAIL FROM:<\"\(local)\"@x>", "RCPT TO:<\"\(local)\"@x>", "DATA", ".") == ["250", "250", "354", "250"])
-    #expect(try #require(talk.messages.first).message.recipients.first?.address.localPart == local)
   }
 
   @Test("errors end at their budget of 20")

@@ -25,6 +25,7 @@ struct Rig {
   var offersTLS = false
   var softBounces = false
   var aliceQuota: Int64 = 0
+  var log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
   var contentMemory = ContentMemory()
   var aliases: [String: [String]] = ["all": ["alice@example.test", "bob@example.test"]]
 
@@ -112,15 +113,15 @@ struct Rig {
     let submitted = Submitted()
     var extensions = SMTPService.Extensions.standard
     if offersTLS { extensions.insert(.startTLS) }
-    var listener = SMTPListener(
-      service: SMTPService(dialect: dialect, hostname: policy.hostname, extensions: extensions, limits: limits),
+    let listener = SMTPListener(
+      service: SMTPService(
+        dialect: dialect, hostname: policy.hostname, extensions: extensions, limits: limits, softBounces: softBounces),
       reception: Reception(policy: policy, directory: directory, clock: executor.clock), store: store,
       overload: Overload(limits: overload, clock: executor.clock), clock: executor.clock,
       sleeper: executor,
       tls: offersTLS ? NoTLS() : nil, isImplicitTLS: false, outbound: submitted,
       fullMailboxes: FullMailboxes(clock: executor.clock), contentMemory: contentMemory,
-      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    listener.softBounces = softBounces
+      log: log)
     return House(store: store, listener: listener, submitted: submitted, directory: directory)
   }
 }

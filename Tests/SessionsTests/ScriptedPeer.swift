@@ -15,6 +15,8 @@ final class ScriptedPeer: ConnectionDriver, @unchecked Sendable {
     case shutdownServer
     /// The server wants the place of an idle session.
     case shed
+    /// Goes on when all others have come as far.
+    case meet(Meeting)
     /// Looks at something; the session waits meanwhile.
     case look(() -> Void)
   }
@@ -51,6 +53,7 @@ final class ScriptedPeer: ConnectionDriver, @unchecked Sendable {
     case .startTLS: requestRead()
     case .shutdownServer: connection.requestShutdown()
     case .shed: connection.shed()
+    case .meet(let meeting): meeting.arrive { self.requestRead() }
     case .look(let look):
       look()
       requestRead()
@@ -75,6 +78,24 @@ final class ScriptedPeer: ConnectionDriver, @unchecked Sendable {
   }
 
   var hasUnreadInput: Bool { early }
+}
+
+/// Where peers wait for each other.
+///
+/// - Confinement: one simulated thread. That is what makes `@unchecked Sendable` true.
+final class Meeting: @unchecked Sendable {
+  private let size: Int
+  private var waiting: [() -> Void] = []
+
+  init(of size: Int) { self.size = size }
+
+  func arrive(_ go: @escaping () -> Void) {
+    waiting.append(go)
+    guard waiting.count == size else { return }
+    let all = waiting
+    waiting = []
+    for go in all { go() }
+  }
 }
 
 final class NoTLS: TLSContext {}

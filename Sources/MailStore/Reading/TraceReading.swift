@@ -49,6 +49,8 @@ struct TraceSearch {
   var name: LookupName
   /// No id below it is wanted.
   var lowest: Int64
+  /// Only ids below it are wanted.
+  var before: Int64
   var limit: Int
   var readers: ReaderPool
   /// Without them the whole trace is read.
@@ -78,13 +80,14 @@ struct TraceSearch {
     var found: [Int64] = []
     var count = 0
     let end = max(read ?? .min, lowest == .min ? .min : lowest &- 1)
-    var before: (id: Int64, seq: Int64)? = (Int64.max, Int64.max)
-    while let from = before, found.count < limit {
+    // Nothing of the id itself: its rows are behind this place.
+    var next: (id: Int64, seq: Int64)? = before == .max ? (.max, .max) : (before, .min)
+    while let from = next, found.count < limit {
       if read != nil, count >= tail { throw lookups?.unavailability ?? .closed }
       let page = try await readers.read { try self.page(before: from, above: end, in: $0) }
       for id in page.ids where found.last != id && found.count < limit { found.append(id) }
       count += Self.rows
-      before = page.next
+      next = page.next
     }
     return found
   }
@@ -116,7 +119,7 @@ struct TraceSearch {
   private func late() async throws(StoreError) -> [Int64] {
     try await readers.read { database in
       try LateRows.all(in: database).map(\.id).filter { id in
-        try id >= lowest && TraceReading.names(of: id, in: database).contains(name)
+        try id >= lowest && id < before && TraceReading.names(of: id, in: database).contains(name)
       }
     }
   }
@@ -124,14 +127,14 @@ struct TraceSearch {
   /// What the look-ups lead to, as far as it is still there and meant.
   private func older(_ lookups: TraceLookups) async throws(StoreError) -> [Int64] {
     var found: [Int64] = []
-    var before = Int64.max
+    var next = before
     while found.count < limit {
-      let ids = try await lookups.ids(of: name, from: lowest, before: before, limit: limit)
+      let ids = try await lookups.ids(of: name, from: lowest, before: next, limit: limit)
       found += try await readers.read { database in
         try ids.filter { try TraceReading.names(of: $0, in: database).contains(name) }
       }
       guard ids.count == limit, let last = ids.last else { break }
-      before = last
+      next = last
     }
     return Array(found.prefix(limit))
   }

@@ -67,7 +67,9 @@ enum Schema {
   ]
 
   /// Brings a database to the newest step, each in a transaction of its own; refuses one that is newer or not ours.
-  static func prepare(_ database: Database) throws {
+  ///
+  /// - Parameter isReadOnly: it must be there already.
+  static func prepare(_ database: Database, isReadOnly: Bool = false) throws {
     let version = try database.first("PRAGMA user_version", []) { $0.int(0) } ?? 0
     let application = try database.first("PRAGMA application_id", []) { $0.int(0) } ?? 0
     let isEmpty = try database.first("SELECT count(*) FROM sqlite_schema", []) { $0.int(0) == 0 } ?? false
@@ -78,6 +80,10 @@ enum Schema {
       throw StoreError.invalid("the store has format \(version), this program knows up to \(steps.count): use a newer Martlet")
     }
     guard version < Int64(steps.count) else { return }
+    guard !isReadOnly else {
+      throw StoreError.invalid(
+        "the store has format \(version), not yet \(steps.count): the next start of the server brings it there")
+    }
     for number in Int(version)..<steps.count {
       try database.execute("BEGIN IMMEDIATE")
       do {

@@ -17,8 +17,11 @@ final class WriteAheadLog {
   private static let frameSize: Int64 = 4_096 + 24
 
   /// Takes over the log that an earlier opening left. The connection must have read something, and no other may be in use.
-  init(_ database: Database) throws {
+  ///
+  /// - Parameter isReadOnly: it is left as it is, and nothing will be committed.
+  init(_ database: Database, isReadOnly: Bool = false) throws {
     self.database = database
+    if isReadOnly { return }
     if try !empty() { readLastCommit() }
     let context = Unmanaged.passUnretained(self).toOpaque()
     sqlite3_wal_hook(

@@ -123,6 +123,16 @@ extension Writer {
   }
 }
 
+extension Acceptance {
+  /// What a delivery of it counts against a quota: all that the mailbox will show of it.
+  ///
+  /// - Parameter body: octets of the message as it came.
+  public func octets(of delivery: LocalDelivery, body: Int64) -> Int64 {
+    let own = DeliveryPrefix.fields(reversePath: envelope.reversePath, recipient: delivery.recipient)
+    return body.addedClamped(Int64(prefix.count)).addedClamped(Int64(own.count))
+  }
+}
+
 /// The fields final delivery puts in front: `Return-Path` (RFC 5321, 4.4) and `Delivered-To`.
 enum DeliveryPrefix {
   static func fields(reversePath: EmailAddress?, recipient: EmailAddress) -> [UInt8] {

@@ -37,10 +37,10 @@ final class Writer: @unchecked Sendable {
   /// - Parameter isReadable: false for a store whose numbers can't be read: nothing may be written by it.
   init(
     database: Database, limits: StoreLimits, clock: any Clock, ids: QueueIDs, totals: SegmentTotals,
-    lookupPosition: LookupPosition, isReadable: Bool = true
+    lookupPosition: LookupPosition, isReadable: Bool = true, isReadOnly: Bool = false
   ) throws {
     self.database = database
-    log = try WriteAheadLog(database)
+    log = try WriteAheadLog(database, isReadOnly: isReadOnly)
     self.limits = limits
     self.clock = clock
     self.ids = ids

@@ -24,7 +24,6 @@ final class ListenerService: Sendable {
         outbound: parts.outbound, fullMailboxes: fullMailboxes, contentMemory: contentMemory,
         notes: server.notes, log: parts.log))
     holder.withLock { listener in
-      listener.softBounces = configuration.queue.softBounces
       listener.isDraining = { [weak server] in server?.isDraining ?? false }
     }
   }
@@ -55,7 +54,6 @@ final class ListenerService: Sendable {
       listener.isImplicitTLS = section.security == .implicit
       listener.service = Settings.service(section, configuration, offersTLS: context != nil)
       listener.limits = Settings.session(configuration)
-      listener.softBounces = configuration.queue.softBounces
     }
   }
 }

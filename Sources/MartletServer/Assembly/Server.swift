@@ -16,7 +16,7 @@ import Synchronization
 /// The whole server, put together: store, directory, reception, delivery, listeners. The one place where parts meet.
 ///
 /// Life: `start` opens the store (taking its lock), loads the directory, starts delivery, then accepts connections; `reload` takes
-/// another configuration without dropping a session; `shutdown` stops accepting, lets sessions end (at most 10 s), commits, closes.
+/// another configuration without dropping a session; `close` stops accepting, lets sessions end (at most 10 s), commits, closes.
 ///
 /// Failure: `start` throws with what is wrong and leaves nothing running; a failed `reload` leaves the old state.
 public final class Server: Sendable {
@@ -164,8 +164,15 @@ public final class Server: Sendable {
     ended?.stop()
   }
 
-  /// Ends politely: no new connections, `421` to who waits, whole messages finished, everything committed. Returns within about 10 s.
+  /// Ends politely, and the event loops with it: `close` for a process that goes on.
   public func shutdown() async {
+    await close()
+    await parts.loops.shutdown()
+  }
+
+  /// Ends politely: no new connections, `421` to who waits, whole messages finished, everything committed. Returns within about 10 s. The
+  /// event loops are left to the end of the process: NIO ends them by a thread that it may not get (HOSTILE 60).
+  public func close() async {
     let listeners = state.withLock { $0.listeners }
     await withTaskGroup(of: Void.self) { group in
       for listener in listeners { group.addTask { await listener.stop() } }
@@ -175,7 +182,6 @@ public final class Server: Sendable {
     }
     await parts.store.close()
     for resolver in state.withLock({ [$0.resolver, $0.formerResolver] }) { resolver?.stop() }
-    await parts.loops.shutdown()
     parts.log.notice("stopped")
   }
 }

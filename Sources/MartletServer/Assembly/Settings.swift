@@ -29,7 +29,7 @@ enum Settings {
     if offersTLS, listener.security == .starttls { extensions.insert(.startTLS) }
     return SMTPService(
       dialect: listener.service == .lmtp ? .lmtp : .smtp, hostname: configuration.hostname, extensions: extensions,
-      limits: smtp(configuration.limits))
+      limits: smtp(configuration.limits), softBounces: configuration.queue.softBounces)
   }
 
   static func smtp(_ limits: Configuration.Limits) -> SMTPLimits {

@@ -1,7 +1,18 @@
 import Configuration
+import Glibc
 import Logging
 import MailStore
 import Outside
+
+/// What a command may do to a store that no server has.
+public enum StoreUse: Sendable {
+  /// Makes it if it is not there.
+  case making
+  /// Works on one that is there.
+  case existing
+  /// Reads one that is there, and leaves everything on disk as it is.
+  case reading
+}
 
 /// Opens the store of a configuration: the server does, and the command line when no server runs.
 public enum StoreOpening {
@@ -9,17 +20,30 @@ public enum StoreOpening {
   ///
   /// Throws `StoreError.unavailable` naming the process that has it.
   ///
-  /// - Parameter tell: hears what a postmaster should know of the store.
+  /// - Parameters:
+  ///   - use: `invalid`, and nothing made, where there must be a store and is none.
+  ///   - tell: hears what a postmaster should know of the store.
   public static func open(
-    _ configuration: Configuration, clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
+    _ configuration: Configuration, for use: StoreUse = .making, clock: any Clock = SystemClock(),
+    random: any RandomSource = SystemRandom(),
     tell: @escaping @Sendable (StoreNotice) -> Void = { _ in }
   ) async throws -> SQLiteStore {
     let disk = KernelDisk(folder: configuration.data)
     var options = Settings.store(configuration)
     options.tell = tell
+    options.isReadOnly = use == .reading
     return try await SQLiteStore.open(
       options,
       in: SQLiteStore.Surroundings(disk: disk, clock: clock, random: random, workers: ThreadWorkerProvider()))
+  }
+
+  /// Why a command that makes no store can't begin; nil if there is one.
+  public static func absence(of configuration: Configuration) -> AdminFailure? {
+    let database = SQLiteStore.Options(folder: configuration.data).database
+    if access(database, F_OK) == 0 || errno == EACCES { return nil }
+    return AdminFailure(
+      "\(configuration.data): there is no store there (\(String(cString: strerror(errno)))): is it the data folder of another configuration?",
+      exitCode: 78)
   }
 
   /// As `open`, and waits up to `patience` while another process has the store: a command that ends soon, mostly.

@@ -75,11 +75,25 @@ public struct ConfigurationFile: Sendable {
       findings.warnings.append("\(path): no [[listener]]: mail can leave, none can come in")
     }
     do {
-      _ = try RouteTable(configuration.routes)
+      findings.warnings += idleBounds(beside: try RouteTable(configuration.routes))
     } catch {
       findings.problems.append(place("route") + "\(error)")
     }
     return findings
+  }
+
+  /// Domains of `[[destination]]` that a route takes: what goes by it is bounded by its hosts, never by these.
+  private func idleBounds(beside table: RouteTable) -> [String] {
+    var warnings: [String] = []
+    for (index, destination) in configuration.destinations.enumerated() {
+      for (position, pattern) in destination.domains.enumerated() {
+        guard let nextHop = table.nextHop(forAll: pattern) else { continue }
+        warnings.append(
+          place("destination[\(index + 1)].domains[\(position + 1)]")
+            + "never bounds \(pattern): a [[route]] sends it to \(nextHop.name); name that in hosts")
+      }
+    }
+    return warnings
   }
 
   private func place(_ key: String) -> String {

@@ -8,11 +8,11 @@ import Synchronization
 
 /// Serves one connection of the control socket: one command.
 ///
-/// Who may connect is decided by the socket's file (mode 0600). Bounds: words and input of at most 1 MiB within 30 s; a client that
+/// Who may connect is decided by the socket's file (mode 0600). Bounds: words and input of at most 8 MiB within 30 s; a client that
 /// takes nothing for a minute is left.
 struct ControlSession {
-  /// Octets of words and standard input together: 1 MiB.
-  static let longestRequest = 1 << 20
+  /// Octets of words and standard input together: 8 MiB.
+  static let longestRequest = 8 << 20
   static let requestTime = Duration.seconds(30)
   /// How long the client may leave output untaken.
   static let outputTime = Duration.seconds(60)

@@ -51,9 +51,25 @@ final class UnboundContext: @unchecked Sendable {
       ub_ctx_delete(context)
       throw error
     }
+    let status = startThreads()
+    guard status == 0 else {
+      ub_ctx_delete(context)
+      throw ResolverSetupError(what: ResolverSetupError.noThread, reason: String(cString: strerror(status)))
+    }
+  }
+
+  /// Starts our thread and libunbound's: 0, or why there is none (`errno`).
+  ///
+  /// libunbound makes its thread at the first question, and if it can't, it never answers any: so it is asked something that it knows
+  /// itself, at once, while there is room for a thread.
+  private func startThreads() -> CInt {
+    var status = ThreadWorker.probe(1)
+    guard status == 0 else { return status }
+    ub_resolve_async(context, "localhost.", 1, 1, nil, { _, _, result in ub_resolve_free(result) }, nil)
     var thread = pthread_t()
-    ThreadWorker.startThread(&thread, named: "resolver") { self.run() }
-    pthread_detach(thread)
+    status = ThreadWorker.tryThread(&thread, named: "resolver") { self.run() }
+    if status == 0 { pthread_detach(thread) }
+    return status
   }
 
   /// Asks, or joins whoever already asked the same.

@@ -109,9 +109,10 @@ public final class UnboundResolver: Resolver {
     let turn = state.withLock { state -> Turn in
       switch state {
       case .ready(let context): return .use(context)
-      case .failed, .stopped: return .use(nil)
+      case .stopped: return .use(nil)
       case .probing: return .wait
-      case .undecided:
+      // What failed for want of memory or threads may succeed now.
+      case .undecided, .failed:
         state = .probing([])
         return .probe
       }
@@ -141,7 +142,7 @@ public final class UnboundResolver: Resolver {
 
   private func probe() async -> State {
     do throws(ResolverSetupError) {
-      if let validating = try? UnboundContext(configuration, anchors: .files([Self.rootKeyFile])) {
+      if let validating = try validatingContext() {
         let answer = await validating.resolve(DNSQuestion("", .ns), timeLimit: configuration.probeTime)
         if answer.security == .secure { return .ready(validating) }
         validating.stop()
@@ -149,6 +150,16 @@ public final class UnboundResolver: Resolver {
       return .ready(try UnboundContext(configuration, anchors: .none))
     } catch {
       return .failed("\(error)")
+    }
+  }
+
+  /// Nil where the root's key can't be used. A thread that can't be made is thrown: it is no reason to validate nothing from then on.
+  private func validatingContext() throws(ResolverSetupError) -> UnboundContext? {
+    do throws(ResolverSetupError) {
+      return try UnboundContext(configuration, anchors: .files([Self.rootKeyFile]))
+    } catch {
+      if error.what == ResolverSetupError.noThread { throw error }
+      return nil
     }
   }
 
@@ -169,6 +180,9 @@ public final class UnboundResolver: Resolver {
 
 /// Why libunbound can't be set up.
 public struct ResolverSetupError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// `what` when the machine has no thread left for it.
+  static let noThread = "no thread"
+
   /// What was being set.
   public var what: String
   public var reason: String

@@ -28,6 +28,8 @@ public final class ServerLoops: Sendable {
   /// Starts `count` loops (held to 1...64). One is best where the load comes from the same machine.
   public init(count: Int = 1, clock: any Clock = SystemClock()) {
     let count = min(max(count, 1), 64)
+    // NIO traps if it can't have its threads.
+    ThreadWorker.require(count, for: "loop")
     group = MultiThreadedEventLoopGroup(numberOfThreads: count)
     var loops: [ServerLoop] = []
     for loop in group.makeIterator() { loops.append(ServerLoop(loop: loop, clock: clock)) }

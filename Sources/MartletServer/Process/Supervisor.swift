@@ -5,8 +5,8 @@ import Outside
 /// Keeps a server running: starts it with the sockets it was given, starts it again when it crashes, passes signals on.
 ///
 /// The listening sockets stay open here, so connections that wait in a backlog survive a crash. A first crash is followed by a
-/// start at once; a server that keeps dying within `steadyTime` is started after 0.25, 0.5, 1, ... 30 s. What its threads were
-/// parsing is counted in the shared notes.
+/// start at once; a server that keeps dying within `steadyTime` is started after 0.25, 0.5, 1, ... 30 s, and so is one for which there
+/// is no process or memory at the moment. What its threads were parsing is counted in the shared notes.
 ///
 /// It is one thread without Swift tasks, so it must be run before any is made: `main` calls `run` and exits with its result.
 public struct Supervisor {
@@ -50,7 +50,16 @@ public struct Supervisor {
     var pause: Duration = .zero
     while true {
       let start = clock.monotonic()
-      guard let process = spawn() else { return 71 }
+      let process: pid_t
+      switch spawn() {
+      case .started(let started): process = started
+      case .noRoom:
+        // A full process table or no memory passes; until then the backlog keeps who connects.
+        pause = Self.next(pause)
+        if isEnded(within: pause, signals: signals, control: control) { return 128 + SIGTERM }
+        continue
+      case .failed: return 71
+      }
       let (status, isEnding) = watch(process, signals: signals, control: control)
       let isCrash = clinux_exited(status) == 0 || clinux_exit_code(status) == 75
       if isEnding || !isCrash { return clinux_exited(status) != 0 ? clinux_exit_code(status) : 128 + clinux_ending_signal(status) }
@@ -61,9 +70,11 @@ public struct Supervisor {
         report("the server died after \(lived.microseconds / 1_000) ms; starting it again in \(pause.microseconds / 1_000) ms")
         if isEnded(within: pause, signals: signals, control: control) { return 128 + SIGTERM }
       }
-      pause = pause == .zero ? .milliseconds(250) : min(pause * 2, Self.longestPause)
+      pause = Self.next(pause)
     }
   }
+
+  private static func next(_ pause: Duration) -> Duration { pause == .zero ? .milliseconds(250) : min(pause * 2, longestPause) }
 
   private func tell(_ status: CInt) {
     let signal = clinux_ending_signal(status)
@@ -75,7 +86,14 @@ public struct Supervisor {
 
   // MARK: The child
 
-  private func spawn() -> pid_t? {
+  private enum Spawned {
+    case started(pid_t)
+    /// No process can be made now (`EAGAIN`, `ENOMEM`).
+    case noRoom
+    case failed
+  }
+
+  private func spawn() -> Spawned {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -96,9 +114,9 @@ public struct Supervisor {
     }
     guard status == 0 else {
       report("can't start the server: \(String(cString: strerror(status)))")
-      return nil
+      return status == EAGAIN || status == ENOMEM ? .noRoom : .failed
     }
-    return process
+    return .started(process)
   }
 
   private var environment: [String] {

@@ -127,8 +127,51 @@ extension ThreadWorker {
     }
   }
 
-  /// Starts a thread that blocks all signals, so that they reach the one that waits for them.
+  /// Starts a thread without which the server can't keep its promises: if none can be made, the process ends with status 75, and
+  /// the supervisor starts it anew (HOSTILE 60).
   static func startThread(_ thread: inout pthread_t, named name: String, _ body: @escaping () -> Void) {
+    let status = tryThread(&thread, named: name, body)
+    if status != 0 { giveUp(name, status) }
+  }
+
+  /// Makes sure that `count` threads can be made now, for a library that would trap if they can't; else ends as `startThread` does.
+  static func require(_ count: Int, for name: String) {
+    let status = probe(count)
+    if status != 0 { giveUp(name, status) }
+  }
+
+  /// Whether `count` threads can be made now, for a library that does not tell: 0, or why not (`errno`).
+  static func probe(_ count: Int) -> CInt {
+    var gate = pthread_mutex_t()
+    pthread_mutex_init(&gate, nil)
+    defer { pthread_mutex_destroy(&gate) }
+    return withUnsafeMutablePointer(to: &gate) { gate in
+      var threads: [pthread_t] = []
+      var status: CInt = 0
+      // None ends before all are there.
+      pthread_mutex_lock(gate)
+      while status == 0, threads.count < count {
+        var thread = pthread_t()
+        status = tryThread(&thread, named: "probe") {
+          pthread_mutex_lock(gate)
+          pthread_mutex_unlock(gate)
+        }
+        if status == 0 { threads.append(thread) }
+      }
+      pthread_mutex_unlock(gate)
+      for thread in threads { pthread_join(thread, nil) }
+      return status
+    }
+  }
+
+  private static func giveUp(_ name: String, _ status: CInt) -> Never {
+    let text = "martlet: can't start the thread \(name): \(String(cString: strerror(status)))\n"
+    _ = write(2, text, text.utf8.count)
+    exit(75)
+  }
+
+  /// Starts a thread that blocks all signals, so that they reach the one that waits for them. 0, or why there is none (`errno`).
+  static func tryThread(_ thread: inout pthread_t, named name: String, _ body: @escaping () -> Void) -> CInt {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     pthread_attr_setstacksize(&attributes, 1_048_576)
@@ -148,13 +191,8 @@ extension ThreadWorker {
       }, entry.toOpaque())
     pthread_sigmask(SIG_SETMASK, &before, nil)
     pthread_attr_destroy(&attributes)
-    if status != 0 {
-      // Without its worker the server can't keep its promises; the supervisor starts it anew (HOSTILE 60).
-      entry.release()
-      let text = "martlet: can't start the thread \(name): \(String(cString: strerror(status)))\n"
-      _ = write(2, text, text.utf8.count)
-      exit(75)
-    }
+    if status != 0 { entry.release() }
+    return status
   }
 }
 

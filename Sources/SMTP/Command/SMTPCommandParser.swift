@@ -12,6 +12,9 @@ public struct SMTPCommandParser: Sendable {
   /// Octets of an overlong line gone so far; nil outside of one.
   private var discarded: Int?
   private var isFirstLine = true
+  /// The line that the last input was, if that was `malformed`, or the beginning of an `overlong` one: at most `SMTPLimits.commandLine`
+  /// octets, so that who refuses it can tell what it was. Means nothing behind other inputs.
+  public private(set) var refusedLine: [UInt8] = []
 
   /// The next line answers a challenge (RFC 4954, 4), so that it is no command. Reset by that line.
   public var expectsResponse = false
@@ -46,8 +49,11 @@ public struct SMTPCommandParser: Sendable {
       discarded = limit
       isFirstLine = false
       // Who begins another protocol gets that one's answer, however long the line.
-      let foreign = expectsResponse ? nil : ProtocolGuess.foreign(in: input)
+      let isResponse = expectsResponse
       expectsResponse = false
+      let foreign = isResponse ? nil : ProtocolGuess.foreign(in: input)
+      // What answers a challenge may be a password: it is kept nowhere.
+      refusedLine = isResponse ? [] : input.getBytes(at: input.readerIndex, length: min(limit, max(limits.commandLine, 1))) ?? []
       input.moveReaderIndex(forwardBy: limit)
       return foreign.map { .foreign($0) } ?? .overlong
     }
@@ -92,6 +98,7 @@ public struct SMTPCommandParser: Sendable {
     line.removeLast(min(1, line.count))
     let hasCarriageReturn = line.last == 0x0D
     if hasCarriageReturn { line.removeLast() }
+    if !refusedLine.isEmpty { refusedLine = [] }
     if expectsResponse {
       expectsResponse = false
       return hasCarriageReturn ? .response(line) : .malformed(.bareLineFeed)
@@ -101,10 +108,12 @@ public struct SMTPCommandParser: Sendable {
       if command == .unknown, let foreign = ProtocolGuess.foreign(line) { return .foreign(foreign) }
       guard hasCarriageReturn else {
         if case .bdat = command { return .malformed(.badChunk) }
+        refusedLine = line
         return .malformed(.bareLineFeed)
       }
       return .command(known(command), isLast: isLast)
     } catch {
+      refusedLine = line
       return .malformed(hasCarriageReturn || error == .badChunk ? error : .bareLineFeed)
     }
   }

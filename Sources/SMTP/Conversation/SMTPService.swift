@@ -55,6 +55,8 @@ public final class SMTPService: Sendable {
   /// Nil: no AUTH.
   public let authentication: Authentication?
   public let limits: SMTPLimits
+  /// Every 5xx goes out as 4xx (`[queue] soft-bounce`).
+  public let softBounces: Bool
 
   /// `220` and who is here (RFC 5321, 4.2).
   let greeting: SMTPReply
@@ -67,9 +69,10 @@ public final class SMTPService: Sendable {
   /// - Parameters:
   ///   - hostname: the host's name for itself (RFC 5321, 4.2).
   ///   - greeting: what stands behind the name and protocol in the greeting.
+  ///   - softBounces: what is refused is refused for a while only.
   public init(
     dialect: SMTPDialect, hostname: String, greeting: String = "Martlet", extensions: Extensions = .standard,
-    authentication: Authentication? = nil, limits: SMTPLimits = .init()
+    authentication: Authentication? = nil, limits: SMTPLimits = .init(), softBounces: Bool = false
   ) {
     var extensions = extensions
     if !extensions.contains(.chunking) { extensions.remove(.binaryMIME) }
@@ -78,6 +81,7 @@ public final class SMTPService: Sendable {
     self.extensions = extensions
     self.authentication = authentication
     self.limits = limits
+    self.softBounces = softBounces
     self.greeting = SMTPReply(220, nil, "\(hostname) \(dialect == .lmtp ? "LMTP" : "ESMTP") \(greeting)").prebuilt()
     self.hello = SMTPReply(250, nil, hostname).prebuilt()
     let commands = dialect == .lmtp ? "LHLO" : "EHLO HELO"
@@ -112,6 +116,9 @@ public final class SMTPService: Sendable {
     }
     return usable.isEmpty ? nil : "AUTH " + usable.map(\.rawValue).joined(separator: " ")
   }
+
+  /// A reply as it goes out: whoever tells what a client hears asks here.
+  public func outgoing(_ reply: SMTPReply) -> SMTPReply { softBounces ? reply.softened : reply }
 
   /// The answer to EHLO or LHLO (RFC 5321, 4.1.1.1), recomputed for each security (RFC 3207, 4.2).
   func capabilities(_ tls: TLSFacts?, mayUseXCLIENT: Bool) -> SMTPReply {

@@ -18,9 +18,11 @@ struct AccountAdd: AdminSubcommand {
   @Option(name: .long, help: "What it may hold, like 2GB; 0 is unlimited.")
   var quota = ByteCount(octets: 0)
 
+  var storeUse: StoreUse { .making }
+
   func command() throws(AdminFailure) -> any AdminCommand {
     AddAccount(address: address, quota: quota, hasPassword: passwordStdin)
   }
 
-  func input() throws(AdminFailure) -> [UInt8] { passwordStdin ? try PasswordReader.hash() : [] }
+  func input(_ file: ConfigurationFile) throws(AdminFailure) -> [UInt8] { passwordStdin ? try PasswordReader.hash() : [] }
 }

@@ -12,12 +12,14 @@ struct AccountImport: AdminSubcommand {
   @OptionGroup var configuration: ConfigurationOption
   @OptionGroup var format: JSONOption
 
+  var storeUse: StoreUse { .making }
+
   func command() throws(AdminFailure) -> any AdminCommand { ImportAccounts(isJSON: format.json) }
 
   /// Octets of a list: what one order to the server may have, less its words.
   private static let longest = 1_000_000
 
-  func input() throws(AdminFailure) -> [UInt8] {
+  func input(_ file: ConfigurationFile) throws(AdminFailure) -> [UInt8] {
     var list: [UInt8] = []
     while list.count <= Self.longest {
       let more = FileHandle.standardInput.availableData

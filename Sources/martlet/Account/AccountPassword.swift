@@ -19,5 +19,5 @@ struct AccountPassword: AdminSubcommand {
     SetPassword(address: address)
   }
 
-  func input() throws(AdminFailure) -> [UInt8] { try PasswordReader.hash() }
+  func input(_ file: ConfigurationFile) throws(AdminFailure) -> [UInt8] { try PasswordReader.hash() }
 }

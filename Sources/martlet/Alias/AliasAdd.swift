@@ -18,6 +18,8 @@ struct AliasAdd: AdminSubcommand {
   @Flag(name: .long, help: "In place of one that is there.")
   var replace = false
 
+  var storeUse: StoreUse { .making }
+
   func command() throws(AdminFailure) -> any AdminCommand {
     AddAlias(address: address, targets: targets, replaces: replace)
   }

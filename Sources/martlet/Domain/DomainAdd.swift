@@ -21,6 +21,8 @@ struct DomainAdd: AdminSubcommand {
   @Option(name: .long, help: "Who gets mail for unknown names.")
   var catchAll: String?
 
+  var storeUse: StoreUse { .making }
+
   func command() throws(AdminFailure) -> any AdminCommand {
     AddDomain(name: name, isRelay: relay, quota: quota, catchAll: catchAll)
   }

@@ -12,7 +12,8 @@ enum ServerProcess {
   static func run(_ file: ConfigurationFile, sockets: [ListeningSocket], notes: SharedNotes? = nil) -> Never {
     HeapSettings.apply()
     let signals = ProcessSignals()
-    Task.detached {
+    // On a thread that is there: the runtime's own pool may get none when one is needed, and then no signal would be followed.
+    Task.detached(executorPreference: WorkerExecutor(ThreadWorker(named: "main"))) {
       let code = await serve(file, sockets, notes, signals)
       exit(code)
     }
@@ -47,7 +48,7 @@ enum ServerProcess {
         metadata: ["version": "\(MartletVersion.text)", "hostname": "\(configuration.hostname)", "process": "\(getpid())"])
       await follow(signals, server, file.path, writer, threshold, log)
       await control.stop()
-      await server.shutdown()
+      await server.close()
       return 0
     } catch {
       // Not 75: the supervisor would take that for a crash and start again.

@@ -22,12 +22,13 @@ enum AdminRunner {
   }
 
   private static func perform(_ subcommand: some AdminSubcommand) async throws(AdminFailure) -> UInt8 {
-    let configuration = try ConfigurationFile(path: subcommand.configuration.path).configuration
+    let file = try ConfigurationFile(path: subcommand.configuration.path)
+    let configuration = file.configuration
     let command = try subcommand.command()
     try DataOwner.check(configuration.process.user)
     let files = try subcommand.files()
     try files?.checkEmpty()
-    let input = try subcommand.input()
+    let input = try subcommand.input(file)
     let output = ConsoleOutput(files: files)
     // What is made in the data folder is for its owner alone.
     umask(0o077)
@@ -37,7 +38,8 @@ enum AdminRunner {
         let words = Array(CommandLine.arguments.dropFirst())
         return try client.run(words, input: input, timeZone: TimeZone.current.identifier, output: output)
       }
-      switch await open(configuration) {
+      if subcommand.storeUse != .making, let absence = StoreOpening.absence(of: configuration) { throw absence }
+      switch await open(configuration, for: subcommand.storeUse) {
       case .success(let store): return try await runHere(command, store, configuration, input, output)
       case .failure(.unavailable(let reason)) where reason.contains("in use") && SystemClock().monotonic() < deadline:
         usleep(100_000)
@@ -46,10 +48,10 @@ enum AdminRunner {
     }
   }
 
-  private static func open(_ configuration: Configuration) async -> Result<SQLiteStore, StoreError> {
+  private static func open(_ configuration: Configuration, for use: StoreUse) async -> Result<SQLiteStore, StoreError> {
     await DataOwner.acting(as: configuration.process.user, in: configuration.data) {
       do {
-        return .success(try await StoreOpening.open(configuration))
+        return .success(try await StoreOpening.open(configuration, for: use))
       } catch {
         return .failure(error as? StoreError ?? .unavailable("\(error)"))
       }

@@ -11,7 +11,11 @@ struct ConfigurationOption: ParsableArguments {
 
   /// The file that counts.
   var path: String {
-    if let config { return config }
+    config ?? usualPath
+  }
+
+  /// The file that counts where none is named.
+  var usualPath: String {
     if let named = ProcessInfo.processInfo.environment["MARTLET_CONFIG"], !named.isEmpty { return named }
     return "/etc/martlet/martlet.toml"
   }

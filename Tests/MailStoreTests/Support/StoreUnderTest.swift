@@ -22,10 +22,13 @@ final class StoreUnderTest: Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-  func openSQLite(tell: @escaping @Sendable (StoreNotice) -> Void = { _ in }) async throws(StoreError) -> SQLiteStore {
+  func openSQLite(
+    tell: @escaping @Sendable (StoreNotice) -> Void = { _ in }, changing change: (inout SQLiteStore.Options) -> Void = { _ in }
+  ) async throws(StoreError) -> SQLiteStore {
     var options = SQLiteStore.Options(folder: folder)
     options.limits = limits
     options.tell = tell
+    change(&options)
     return try await SQLiteStore.open(
       options,
       in: .init(disk: FolderDisk(folder: folder), clock: clock, random: SeededRandom(7), workers: TestWorkers()))

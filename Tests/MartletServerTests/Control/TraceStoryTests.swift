@@ -32,6 +32,12 @@ struct TraceStoryTests {
           Self.event(.deferred, "a@x.org", ["next": "5"]),
         ], ["deferred", "accepted"]
       ),
+      (
+        [
+          Self.event(.queued, "a@x.org"), Self.event(.attempted, "a@x.org", ["reply": "550 no"]),
+          Self.event(.deferred, "a@x.org", ["kept": "soft-bounce: it would have been returned", "next": "5"]),
+        ], ["kept", "accepted"]
+      ),
       // Put off before it came into the queue.
       ([Self.event(.deferred, "a@x.org", ["reason": "full"]), Self.event(.queued, "a@x.org")], ["deferred", "accepted"]),
       ([Self.event(.queued, "a@x.org", ["held": "until released"])], ["held", "accepted"]),
@@ -98,7 +104,10 @@ struct TraceStoryTests {
     #expect(try SinceWords.time("1970-01-02", context) == Timestamp(seconds: 86_400 - 7_200))
     #expect(try SinceWords.time("1970-01-02T00:00:30Z", context) == Timestamp(seconds: 86_430))
     #expect(try SinceWords.time("1970-01-02 03:00", context) == Timestamp(seconds: 86_400 + 3 * 3_600 - 7_200))
-    for wrong in ["", "yesterday", "-3d", "1970-13-01", "1970-01-02T25:00", "1970-01-02T1", "99999999999999999999d", "1970-01-0x"] {
+    for wrong in [
+      "", "yesterday", "-3d", "1970-13-01", "1970-01-02T25:00", "1970-01-02T1", "99999999999999999999d", "1970-01-0x", "1970-02-29",
+      "1971-04-31",
+    ] {
       #expect(throws: AdminFailure.self) { try SinceWords.time(wrong, context) }
     }
     await stage.end()

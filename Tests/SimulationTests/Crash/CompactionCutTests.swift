@@ -92,7 +92,7 @@ struct CompactionCutTests {
     return cuts
   }
 
-  @Test("a power cut at any moment of a compaction loses nothing")
+  @Test("a power cut or a kill at any moment of a compaction loses nothing (HOSTILE 58)")
   func nothingLost() throws {
     var cuts = 0
     for seed in UInt64(71)...73 { cuts += try enumerate(try compacted(seed: seed, nil), seed: seed) }

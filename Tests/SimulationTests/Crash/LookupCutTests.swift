@@ -49,7 +49,7 @@ struct LookupCutTests {
         if isUpToDate { _ = try await store.parts.lookups?.bringUpToDate() }
         for name in names {
           let whole = TraceSearch(
-            name: LookupName(name), lowest: .min, limit: 100, readers: store.readers, lookups: nil, tail: .max)
+            name: LookupName(name), lowest: .min, before: .max, limit: 100, readers: store.readers, lookups: nil, tail: .max)
           let expected = try await whole.ids()
           let found = try await store.traces(naming: name, limit: 100).map { Int64(bitPattern: $0.rawValue) }
           #expect(found == expected, "\(name), up to date: \(isUpToDate)")

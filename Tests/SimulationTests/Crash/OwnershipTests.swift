@@ -1,4 +1,5 @@
 import Foundation
+import InternetMessage
 import MailModel
 import MartletSimulation
 import Outside
@@ -54,6 +55,39 @@ struct OwnershipTests {
       #expect(text.contains("newer"))
     }
     #expect(world.disk.image["store.db"] == file)
+  }
+
+  @Test(
+    "an older backup put back opens as it was, and new mailboxes get a UIDVALIDITY above those of the time that is lost (HOSTILE 61)"
+  )
+  func restored() throws {
+    let world = SimulatedStore(seed: 61, recording: true)
+    let clock = world.executor.clock
+    let account = EmailAddress(localPart: "a", domain: "example.test")
+    let backup = try world.executor.run { () async throws -> DiskImage in
+      let store = try await world.open()
+      try await store.addDomain(Domain(name: "example.test", kind: .local))
+      _ = try await store.addAccount(address: account, passwordHash: "", quota: 0, created: clock.now())
+      await store.close()
+      return world.disk.image
+    }
+    clock.advance(by: .seconds(3_600))
+    func create(_ world: SimulatedStore) throws -> (inbox: UIDValidity, new: UIDValidity) {
+      try world.executor.run {
+        let store = try await world.open()
+        let id = try await store.account(account).id
+        let inbox = try await store.mailbox("INBOX", of: id)
+        let new = try await store.createMailbox("new", of: id, specialUse: nil)
+        #expect(try await store.verify { _ in }.problems.isEmpty)
+        await store.close()
+        return (inbox.uidValidity, new.uidValidity)
+      }
+    }
+    let lost = try create(world)
+    let restored = SimulatedStore(backup, seed: 62, recording: false)
+    restored.executor.clock.jump(by: clock.now().since(restored.executor.clock.now()) + .seconds(60))
+    let again = try create(restored)
+    #expect(again.inbox == lost.inbox && again.new.rawValue > lost.new.rawValue)
   }
 
   @Test("a copy taken of a running store at one moment opens like one after a power cut (HOSTILE 61)")

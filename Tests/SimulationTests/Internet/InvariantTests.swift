@@ -9,18 +9,21 @@ import Testing
 /// Each invariant is given a history that breaks it, and one that does not.
 @Suite("What the invariants of the simulated internet find")
 struct InvariantTests {
-  private let clock = VirtualClock()
+  let clock = VirtualClock()
 
-  private func history(sender: String? = "u0@s0.sim", id: String = "q1", to recipients: [String] = ["u1@s1.sim"]) -> History {
+  func history(
+    sender: String? = "u0@s0.sim", id: String = "q1", to recipients: [String] = ["u1@s1.sim"], notify: Notify? = nil
+  ) -> History {
     let history = History(clock: clock)
     var sent = History.Sent(
-      token: "m1", sender: sender, recipients: recipients, server: "s0", octets: 5, fingerprint: Fingerprint.of("hello".utf8))
+      token: "m1", sender: sender, recipients: recipients, notify: notify, server: "s0", octets: 5,
+      fingerprint: Fingerprint.of("hello".utf8))
     sent.taken = [(id, recipients, clock.monotonic())]
     history.add(sent)
     return history
   }
 
-  private func message(
+  func message(
     _ server: String = "s0", _ number: UInt64 = 1, _ events: [TraceEvent] = [], queued: [String] = [], client: String = "20.0.100.1"
   ) -> Census.Message {
     let received = TraceEvent(
@@ -36,17 +39,34 @@ struct InvariantTests {
       })
   }
 
-  private func event(_ kind: TraceEvent.Kind, _ recipient: String, _ detail: (String, String)...) -> TraceEvent {
+  func event(_ kind: TraceEvent.Kind, _ recipient: String, _ detail: (String, String)...) -> TraceEvent {
     TraceEvent(time: clock.now(), kind: kind, recipient: recipient, detail: detail.map { .init($0.0, $0.1) })
   }
 
-  private func taken(_ id: String, token: String = "m1", sender: String? = nil, report: Report? = nil, isIntact: Bool = true)
+  func taken(_ id: String, token: String = "m1", sender: String? = nil, report: Report? = nil, isIntact: Bool = true)
     -> History.Taken
   {
     History.Taken(
       host: "h0", id: id, token: token, recipients: ["u1@s1.sim"], sender: sender, client: World.address(0, 1),
       at: clock.monotonic(),
-      report: report, wire: 1, isIntact: isIntact)
+      report: report, isIntact: isIntact)
+  }
+
+  func made(
+    _ stage: String = "failed", life: Int = 1, to recipient: String = "u0@s0.sim", isForPostmaster: Bool = false
+  ) -> History.Made {
+    History.Made(
+      server: "s0", life: life, id: "n1", subject: "\(QueueID(rawValue: 1))", stage: stage, recipient: recipient,
+      isForPostmaster: isForPostmaster, discarded: nil, told: ["u1@s1.sim"], at: clock.monotonic())
+  }
+
+  /// A connection from `s0` to `s1` in the network of `history`.
+  func wire(_ history: History) -> Wire {
+    let network = SimulatedNetwork(
+      executor: SimulatedExecutor(seed: 1, clock: clock), seed: 1, history: history, counts: FaultCounts())
+    return Wire(
+      number: 1, network: network, from: NetworkHost("s0", World.address(0, 1)), source: .unix(path: ""),
+      to: NetworkHost("s1", World.address(0, 2)), at: .unix(path: ""), way: Way())
   }
 
   @Test(
@@ -84,10 +104,7 @@ struct InvariantTests {
   @Test("null path: whoever is told of a message from it is found out, the postmaster excepted")
   func nullPath() {
     func made(_ history: History, isForPostmaster: Bool) -> History {
-      history.add(
-        History.Made(
-          server: "s0", id: "n1", subject: "\(QueueID(rawValue: 1))", stage: "failed", recipient: "u0@s0.sim",
-          isForPostmaster: isForPostmaster, discarded: nil, told: ["u1@s1.sim"], at: clock.monotonic()))
+      history.add(self.made(isForPostmaster: isForPostmaster))
       return history
     }
     let census = Census([message()])
@@ -102,8 +119,12 @@ struct InvariantTests {
   @Test("duplicates: two acceptances that the sender heard of are one too many; one that it could not hear of is not")
   func duplicates() {
     let twice = history()
-    twice.add(taken("h0x1"))
-    twice.add(taken("h0x2"))
+    for id in ["h0x1", "h0x2"] {
+      var unanswered = taken(id)
+      unanswered.isUnanswered = true
+      twice.storing(id, at: "h0", life: 0, on: wire(twice))
+      twice.add(unanswered)
+    }
     // Nobody heard either: the host hung up.
     #expect(Duplicates.check(twice, Census()).violations.isEmpty)
     #expect(Duplicates.check(twice, Census()).allowed[.hostHungUp] == 2)
@@ -157,9 +178,36 @@ struct InvariantTests {
     let reader = world.servers[0].reader
     let account = AccountID(rawValue: 1)
     for (modSeq, expected) in [(5, 0), (6, 0), (6, 1), (4, 2)] as [(UInt64, Int)] {
-      reader.changed(account: account, mailbox: MailboxID(rawValue: 1), modSeq: ModSeq(rawValue: modSeq))
+      reader.changed(account: account, modSeq: ModSeq(rawValue: modSeq))
       #expect(world.history.violations.count == expected)
     }
+  }
+
+  @Test("UID and MODSEQ order: UIDs that fall, come twice or become another message, and another UIDVALIDITY, are told")
+  func mailbox() {
+    func mailbox(_ uidNext: UInt32, _ modSeq: UInt64, validity: UInt32 = 1) -> Mailbox {
+      Mailbox(
+        id: MailboxID(rawValue: 1), account: AccountID(rawValue: 1), name: "INBOX",
+        uidValidity: UIDValidity(rawValue: validity), uidNext: UID(rawValue: uidNext), highestModSeq: ModSeq(rawValue: modSeq),
+        messages: 1, unseen: 0, deleted: 0, size: 1)
+    }
+    func entry(_ uid: UInt32, _ body: Int64) -> MailboxEntry {
+      MailboxEntry(
+        mailbox: MailboxID(rawValue: 1), uid: UID(rawValue: uid), modSeq: ModSeq(rawValue: 1), flags: Flags(),
+        internalDate: clock.now(), savedDate: clock.now(), size: 1, emailID: 1, threadID: 1, body: BodyID(rawValue: body),
+        deliveryPrefix: [], summary: MessageSummary())
+    }
+    var seen = MailboxOrder.Seen(mailbox(1, 1))
+    #expect(seen.look(at: mailbox(3, 4)).isEmpty)
+    #expect(seen.read([entry(1, 7), entry(2, 8)], in: mailbox(3, 4)).new.count == 2)
+    #expect(seen.read([entry(1, 7), entry(2, 8)], in: mailbox(3, 4)).new.isEmpty)
+    #expect(seen.look(at: mailbox(2, 3)).count == 2, "UIDNEXT and HIGHESTMODSEQ fell")
+    #expect(seen.look(at: mailbox(3, 4, validity: 2)).count == 1)
+    #expect(seen.read([entry(1, 9)], in: mailbox(3, 4)).broken.count == 1, "another message")
+    #expect(seen.read([entry(2, 8), entry(1, 7)], in: mailbox(3, 4)).broken.count == 1, "out of order")
+    #expect(seen.look(at: mailbox(6, 4)).isEmpty)
+    #expect(seen.read([], in: mailbox(6, 4)).broken.isEmpty)
+    #expect(seen.read([entry(4, 5)], in: mailbox(6, 4)).broken.count == 1, "a UID that had been passed over")
   }
 
   @Test("trace complete: an unknown outcome, one that is not so, and a missing trace are told")
@@ -177,6 +225,9 @@ struct InvariantTests {
     #expect(TraceComplete.check(history(id: id), Census([delivered])).violations.count == 1, "in no mailbox")
     let bounced = message("s0", 1, [event(.bounced, "u1@s1.sim", ("reason", "no"))])
     #expect(TraceComplete.check(history(id: id), Census([bounced])).violations.count == 1, "nobody was told")
+    let untold = message("s0", 1, [event(.bounced, "u1@s1.sim", ("reason", "no"), ("told", "nobody: no notification wanted"))])
+    #expect(TraceComplete.check(history(id: id), Census([untold])).violations.count == 1, "who wanted to hear")
+    #expect(TraceComplete.check(history(id: id, notify: .never), Census([untold])).violations.isEmpty)
   }
 
   @Test("memory budget, retry pace, drained: what is over the limit is told")
@@ -184,7 +235,7 @@ struct InvariantTests {
     #expect(MemoryBudget.excesses(MemoryUse(jobs: 5, bodies: 5, connections: 5, content: 5, wires: 5), wires: 1).isEmpty)
     let much = MemoryUse(jobs: 1_000, bodies: 1 << 30, connections: 100, content: 1 << 30, wires: 1 << 30)
     #expect(MemoryBudget.excesses(much, wires: 3).count == 5)
-    func attempts(_ pause: Duration) -> [Violation] {
+    func attempts(_ pause: Duration, clockSet: Bool = false) -> [Violation] {
       let history = history()
       for _ in 0..<4 {
         history.add(
@@ -193,11 +244,13 @@ struct InvariantTests {
             reply: "",
             at: clock.monotonic()))
         clock.advance(by: pause)
+        if clockSet { history.clockSet("s0") }
       }
-      return RetryPace.check(history, clocksSet: [])
+      return RetryPace.check(history)
     }
     #expect(attempts(.seconds(2)).count == 1)
     #expect(attempts(.seconds(300)).isEmpty)
+    #expect(attempts(.seconds(2), clockSet: true).isEmpty)
     #expect(Drained.check(Census([message(queued: ["u1@s1.sim"])])).count == 1)
     #expect(Drained.check(Census([message()])).isEmpty)
   }

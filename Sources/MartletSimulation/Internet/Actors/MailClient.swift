@@ -30,8 +30,8 @@ struct MailClient {
     let text = Self.text(message)
     world.history.add(
       .init(
-        token: message.token, sender: message.sender, recipients: message.recipients, server: server.name, octets: text.utf8.count,
-        fingerprint: Fingerprint.of(text.utf8)))
+        token: message.token, sender: message.sender, recipients: message.recipients, notify: message.notify, server: server.name,
+        octets: text.utf8.count, fingerprint: Fingerprint.of(text.utf8)))
     var left = message.recipients
     var pause = 120
     while !left.isEmpty, !world.isOver {
@@ -65,14 +65,22 @@ struct MailClient {
   }
 
   private func transaction(_ talk: Talk, _ message: Scenario.Message, _ text: String, _ recipients: [String]) async -> [String] {
-    guard await talk.ask("MAIL FROM:<\(message.sender ?? "")>")?.hasPrefix("250") == true else { return recipients }
+    guard let reply = await talk.ask("MAIL FROM:<\(message.sender ?? "")>") else { return recipients }
+    guard reply.hasPrefix("250") else {
+      refused(message, .mail, [], reply)
+      return recipients
+    }
+    let notify = message.notify.map { " NOTIFY=\($0.rawValue)" } ?? ""
     var accepted: [String] = []
     var later: [String] = []
     for recipient in recipients {
-      guard let reply = await talk.ask("RCPT TO:<\(recipient)>") else { return recipients }
+      guard let reply = await talk.ask("RCPT TO:<\(recipient)>\(notify)") else { return recipients }
       if reply.hasPrefix("250") {
         accepted.append(recipient)
-      } else if reply.hasPrefix("5") {
+        continue
+      }
+      refused(message, .recipient, [recipient], reply)
+      if reply.hasPrefix("5") {
         if reply.contains("full") { world.counts.note(.fullMailbox) }
         world.history.sent[message.token]?.refused.insert(recipient)
       } else {
@@ -96,12 +104,17 @@ struct MailClient {
       _ = await talk.ask("QUIT")
       return later
     }
-    if reply.hasPrefix("5") {
-      if reply.contains("full") { world.counts.note(.fullMailbox) }
-      world.history.sent[message.token]?.refused.formUnion(accepted)
-      return later
-    }
+    refused(message, .message, accepted, reply)
     if reply.contains("full") { world.counts.note(.fullMailbox) }
-    return accepted + later
+    guard reply.hasPrefix("5") else { return accepted + later }
+    world.history.sent[message.token]?.refused.formUnion(accepted)
+    return later
+  }
+
+  private func refused(_ message: Scenario.Message, _ stage: History.Refused.Stage, _ recipients: [String], _ reply: String) {
+    world.history.add(
+      History.Refused(
+        server: server.name, client: "\(host.address)", sender: message.sender, recipients: recipients, stage: stage, reply: reply,
+        at: world.now))
   }
 }

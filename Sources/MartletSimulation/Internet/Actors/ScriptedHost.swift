@@ -56,8 +56,9 @@ final class ScriptedHost: @unchecked Sendable {
     talk.say("220 \(name).sim ESMTP")
     var transaction = Transaction()
     while let line = await talk.line() {
-      guard await keepsTalking(talk) else { return }
       let verb = line.prefix { $0 != " " && $0 != ":" }.uppercased()
+      wire.patience = verb == "BDAT" ? Duplicates.patience : Duplicates.shorterPatience
+      guard await keepsTalking(talk) else { return }
       switch verb {
       case "EHLO": talk.say(hello(connection.tls != nil))
       case "STARTTLS":
@@ -75,6 +76,7 @@ final class ScriptedHost: @unchecked Sendable {
         talk.say("354 go on")
         guard let body = await dotted(talk) else { return }
         transaction.body = body
+        wire.patience = Duplicates.patience
         guard await end(&transaction, talk, wire) else { return }
       case "BDAT":
         let words = line.split(separator: " ")
@@ -112,6 +114,8 @@ final class ScriptedHost: @unchecked Sendable {
       return false
     }
     if strikes(manners.slow, .slowHost) {
+      // What it has answered is on its way: the client waits for this command's reply, and knows.
+      talk.connection.flush()
       await world.executor.sleep(until: world.now.advanced(by: .seconds(10 + Int(clamping: world.random.next(below: 900)))))
     }
     return true
@@ -162,13 +166,16 @@ final class ScriptedHost: @unchecked Sendable {
     let id = "\(name)x\(taken)"
     // A host that lies has taken the message as far as anybody can know.
     _ = strikes(manners.lies, .lyingHost)
-    take(whole, id, wire)
-    if strikes(manners.forgets, .forgetfulHost) { return false }
+    let hangsUp = strikes(manners.forgets, .forgetfulHost)
+    take(whole, id, wire, hangsUp: hangsUp)
+    if hangsUp { return false }
     talk.say("250 2.0.0 queued as \(id)")
     return true
   }
 
-  private func take(_ whole: Transaction, _ id: String, _ wire: Wire) {
+  private func take(_ whole: Transaction, _ id: String, _ wire: Wire, hangsUp: Bool) {
+    world.history.storing(id, at: name, life: 0, on: wire)
+    world.history.stored(id)
     let token = MessageScan.token(in: whole.body)
     let report = MessageScan.report(in: whole.body)
     let sent = world.history.sent[token]
@@ -176,6 +183,7 @@ final class ScriptedHost: @unchecked Sendable {
     world.history.add(
       History.Taken(
         host: name, id: id, token: report == nil ? token : "", recipients: whole.recipients, sender: whole.sender,
-        client: wire.client.host.address, at: world.now, report: report, wire: wire.number, isIntact: isIntact || report != nil))
+        client: wire.client.host.address, at: world.now, report: report, isIntact: isIntact || report != nil, isUnanswered: hangsUp)
+    )
   }
 }

@@ -8,6 +8,8 @@ public struct Figures: Sendable, Codable {
   public var bounced = 0
   public var discarded = 0
   public var outcomesRebuilt = 0
+  public var refusals = 0
+  public var refusalsTold = 0
   public var attempts = 0
   public var lives = 0
   public var queuedWhenCalm = 0
@@ -43,6 +45,8 @@ public struct Figures: Sendable, Codable {
         }
       }
     }
+    refusals = history.refusals.count
+    refusalsTold = TraceOfRefusals.check(history, last).told
     outcomesRebuilt = TraceComplete.check(history, last).rebuilt
     for (excuse, count) in Duplicates.check(history, last).allowed { duplicates[excuse.rawValue] = count }
   }
@@ -57,6 +61,8 @@ public struct Figures: Sendable, Codable {
     bounced += other.bounced
     discarded += other.discarded
     outcomesRebuilt += other.outcomesRebuilt
+    refusals += other.refusals
+    refusalsTold += other.refusalsTold
     attempts += other.attempts
     lives += other.lives
     queuedWhenCalm += other.queuedWhenCalm

@@ -59,7 +59,9 @@ public struct ReliabilityReport: Sendable {
         ("attempts to deliver", figures.attempts), ("notifications made", figures.notifications),
         ("recipients returned", figures.bounced), ("recipients discarded with a reason", figures.discarded),
         ("lives of server processes", figures.lives), ("recipients queued when the faults stopped", figures.queuedWhenCalm),
-        ("outcomes rebuilt from the trace alone", figures.outcomesRebuilt), ("events in the digests", report.events),
+        ("outcomes rebuilt from the trace alone", figures.outcomesRebuilt),
+        ("refusals that clients were given", figures.refusals),
+        ("of which the trace tells one by one", figures.refusalsTold), ("events in the digests", report.events),
         ("most jobs in a server's memory (limit \(World.jobs), and one claim of \(MemoryBudget.claim))", figures.mostJobs),
         ("most octets of messages in a server's memory (limit \(World.bodyMemory))", figures.mostBodies),
         ("most connections of a server's delivery (limit \(World.connections))", figures.mostConnections),
@@ -76,17 +78,26 @@ public struct ReliabilityReport: Sendable {
     let names = [
       (
         Conservation.name,
-        "each recipient that anybody was told of as taken has a copy in a mailbox or at another host, is queued, was returned, or was discarded with a reason; nothing is anywhere that nobody sent, or other than it was sent"
+        "each recipient that anybody was told of as taken has a copy in a mailbox or at another host, is queued, was returned to a sender who was told unless they asked not to be, or was discarded with a reason; nothing is anywhere that nobody sent, or other than it was sent"
+      ),
+      (
+        Addressees.name,
+        "mailboxes, other hosts and queues have only what was for their owner, for whom they serve, for a recipient; notifications only their sender and the postmaster"
       ),
       (NullPath.name, "nobody but the postmaster hears of what came from the null path; notifications have it themselves"),
+      (Notifications.name, "senders hear what they asked for by NOTIFY (RFC 3461, 4.1) and nothing else, and of each stage once"),
       (
         Duplicates.name,
-        "a message is handed over again only where its `250` could not be heard (RFC 5321, 4.1.1.4) or within the 50 ms of a removal"
+        "a message is handed over again only where its `250` could not be heard (RFC 5321, 4.1.1.4), since a connection truly broke or a process truly died, or within the 50 ms of a removal"
       ),
       (MailboxOrder.name, "UIDs and modification sequences only grow, over power cuts too"),
-      (TraceComplete.name, "the trace alone tells every outcome, and what it tells is so; zero unknown"),
+      (
+        TraceComplete.name,
+        "the trace alone tells every outcome, and what it tells is so; zero unknown; it tells every refusal that a client was given, but `421` and what a dying process had not written yet (more than 20 of a client in a minute as a number)"
+      ),
       (MemoryBudget.name, "jobs, bodies, connections and headers stay within their limits"),
       (Fairness.name, "no destination starves: due at most two hours, in hand at most eight"),
+      (DueOrder.name, "due work is read in due order: no claim leaves behind what was due before what it brings"),
       (RetryPace.name, "nothing is tried again before nine tenths of the first pause"),
       (Drained.name, "once the faults stop, all queues drain"),
     ]

@@ -81,7 +81,7 @@ extension Scenario: CustomStringConvertible {
     if let plant { lines.append("planted: \(plant.rawValue)") }
     for message in messages {
       lines.append(
-        "\(Self.time(message.at)): \(message.token) from <\(message.sender ?? "")> at s\(message.server) to \(message.recipients.joined(separator: " ")), \(message.octets) octets"
+        "\(Self.time(message.at)): \(message.token) from <\(message.sender ?? "")> at s\(message.server) to \(message.recipients.joined(separator: " ")), \(message.octets) octets\(message.notify.map { ", NOTIFY=\($0.rawValue)" } ?? "")"
       )
     }
     for fault in faults { lines.append("\(Self.time(fault.at)): \(fault.action) for \(Self.time(fault.lasting))") }

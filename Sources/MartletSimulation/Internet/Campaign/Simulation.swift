@@ -63,11 +63,9 @@ public enum Simulation {
     let history = world.history
     let lists = Dictionary(
       world.servers.map { ("all@\($0.domain)", world.list(of: $0.number)) }, uniquingKeysWith: { first, _ in first })
-    let clocks = world.scenario.faults.compactMap { fault in
-      if case .clock(let server, _) = fault.action { "s\(server)" } else { nil }
-    }
-    return Conservation.check(history, census, lists: lists) + NullPath.check(history, census)
-      + Duplicates.check(history, census).violations + TraceComplete.check(history, census).violations
-      + RetryPace.check(history, clocksSet: Set(clocks))
+    return Conservation.check(history, census, lists: lists) + Addressees.check(history, census, lists: lists)
+      + NullPath.check(history, census) + Notifications.check(history, census) + Duplicates.check(history, census).violations
+      + TraceComplete.check(history, census).violations + TraceOfRefusals.check(history, census).violations
+      + RetryPace.check(history)
   }
 }

@@ -2,7 +2,8 @@ import MailModel
 import Outside
 
 /// No message is lost: each recipient that anybody was told of as taken has a copy in a mailbox or at another host, is queued, has come
-/// back to its sender, or was discarded with a reason. And nothing is anywhere that nobody sent, or other than it was sent.
+/// back to its sender (unless the sender asked not to hear of failures), or was discarded with a reason. And nothing is anywhere that nobody
+/// sent, or other than it was sent.
 ///
 /// Judged by what lies in mailboxes, what other hosts took, what is queued and which notifications were made; the trace is asked only
 /// for the reason of what was discarded.
@@ -50,13 +51,15 @@ enum Conservation {
     private var found: Set<String> = []
 
     init(_ history: History, _ census: Census) {
-      for copy in history.copies { found.insert("\(copy.token) \(copy.user)@\(copy.server).sim") }
+      for copy in history.copies where !copy.isReport { found.insert("\(copy.token) \(copy.user)@\(copy.server).sim") }
       for taken in history.taken { for recipient in taken.recipients { found.insert("\(taken.token) \(recipient)") } }
       for message in census.messages where !message.token.isEmpty {
         for entry in message.queued { found.insert("\(message.token) \(entry.address.plain)") }
         for (recipient, end) in message.outcomes.ends {
           if case .discarded(let reason) = end, !reason.isEmpty { found.insert("\(message.token) \(recipient)") }
-          if case .bounced(told: false) = end { found.insert("\(message.token) \(recipient)") }
+          if case .bounced(told: false) = end, history.sent[message.token]?.notify.wants("failed") == false {
+            found.insert("\(message.token) \(recipient)")
+          }
         }
       }
       for made in history.made where made.stage == "failed" {

@@ -1,13 +1,16 @@
 import Outside
 
-/// A message is handed over once more only where that can't be avoided: its `250` never reached the client (RFC 5321, 4.1.1.4), or the
-/// client died before what the `250` did to its queue was durable, within the stated 50 ms of a removal. Within one server, never.
+/// A message is handed over once more only where that can't be avoided: its `250` never reached the client (RFC 5321, 4.1.1.4), since the
+/// connection broke, one of the two died, or the client's patience ended; or the client died before what the `250` did to its queue was
+/// durable, within the stated 50 ms of a removal. Each of these is looked up in what the world did. Within one server, never.
 enum Duplicates {
   static let name = "duplicates"
   /// Removals are durable within so long (`MailStore.record`).
   static let window = Duration.milliseconds(50)
   /// A client waits at least so long for the `250` (RFC 5321, 4.5.3.2.6).
   static let patience = Duration.seconds(600)
+  /// And so long for the reply to MAIL or RCPT, behind which a whole message may be on its way already (RFC 5321, 4.5.3.2.2; RFC 3030).
+  static let shorterPatience = Duration.seconds(300)
   /// A process that was told of a `250` hands it over at once; what it has to do before takes no longer.
   private static let turn = Duration.seconds(1)
 
@@ -17,7 +20,7 @@ enum Duplicates {
     case hostDied = "the receiver died before its 250 was out"
     case hostHungUp = "the receiver hung up before its 250"
     case clientDied = "the sender died before it heard the 250"
-    case timedOut = "the sender waited for ten minutes in vain"
+    case timedOut = "the sender waited in vain for as long as RFC 5321, 4.5.3.2, asks"
     case window = "the sender died within the 50 ms of a removal"
     case trouble = "the sender died while its disk took no removal"
   }
@@ -96,16 +99,20 @@ enum Duplicates {
     return history.hadTrouble(client, from: handed.at, until: died) ? .trouble : nil
   }
 
-  /// The client never heard of it: whose doing that was.
+  /// The client never heard of it: whose doing that was; nil: the server's that stored it, which should have said so.
   private static func unheard(_ acceptance: Acceptance, _ history: History) -> Excuse? {
-    guard let wire = history.wires[acceptance.id] else { return acceptance.receiver.hasPrefix("h") ? .hostHungUp : .hostDied }
-    switch wire.ending {
-    case .open, .cutByFault, .timedOut: return .lostOnTheWay
-    case .clientDied: return .clientDied
-    case .serverDied: return .hostDied
-    case .finished, .aborted:
-      guard let ended = wire.ended, ended.byClient else { return .lostOnTheWay }
-      return ended.at.since(wire.clientSpoke) >= patience ? .timedOut : nil
+    guard let stored = history.stored[acceptance.id], stored.server == acceptance.receiver else { return nil }
+    if history.taken.contains(where: { $0.id == acceptance.id && $0.isUnanswered }) { return .hostHungUp }
+    let wire = stored.wire
+    // A `250` that was said may be lost at any time; one that never was must have had no time to be.
+    let latest = history.said.contains(acceptance.id) ? MonotonicInstant.never : (stored.done ?? stored.begun).advanced(by: turn)
+    if let broken = wire.broken, broken.at <= latest { return .lostOnTheWay }
+    if let life = history.life(stored.server, stored.life), let died = life.ended, died >= stored.begun, died <= latest {
+      // What was said before is on its way all the same, unless the connection died with its server.
+      if latest != .never || wire.ending == .serverDied { return .hostDied }
     }
+    guard let ended = wire.ended, ended.at <= latest, ended.byClient else { return nil }
+    if wire.ending == .clientDied { return .clientDied }
+    return ended.at.since(wire.clientSpoke) >= ended.patience ? .timedOut : nil
   }
 }

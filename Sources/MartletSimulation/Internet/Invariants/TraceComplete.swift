@@ -81,6 +81,9 @@ enum TraceComplete {
           {
             broken("\(message.server): \(message.id) for \(recipient) was bounced, and no notification was made")
           }
+          if !told, history.sent[message.token]?.notify.wants("failed") ?? true {
+            broken("\(message.server): \(message.id) for \(recipient) was bounced, and nobody was told, who wanted to hear of it")
+          }
         case .discarded(let reason):
           if reason.isEmpty { broken("\(message.server): \(message.id) for \(recipient) was discarded without a reason") }
         case .removed, .held, .expanded: break

@@ -16,8 +16,12 @@ final class Wire: @unchecked Sendable {
   let server: WireEnd
   let opened: MonotonicInstant
   private(set) var ending = Ending.open
-  /// When it ended, and whether the client did it.
-  private(set) var ended: (at: MonotonicInstant, byClient: Bool)?
+  /// What broke it, whoever had ended it by then, and when.
+  private(set) var broken: (why: Ending, at: MonotonicInstant)?
+  /// When it ended, whether the client did it, and how long it had to wait at least before it might.
+  private(set) var ended: (at: MonotonicInstant, byClient: Bool, patience: Duration)?
+  /// How long the client has to wait for what it is owed now.
+  var patience = Duplicates.patience
   /// When the client sent last.
   var clientSpoke: MonotonicInstant
   /// How the way between them was when it was opened.
@@ -46,6 +50,7 @@ final class Wire: @unchecked Sendable {
 
   /// Both ends see it broken, now.
   func cut(_ why: Ending) {
+    if broken == nil { broken = (why, network.executor.clock.monotonic()) }
     end(why, byClient: false)
     client.breakOff()
     server.breakOff()
@@ -54,7 +59,7 @@ final class Wire: @unchecked Sendable {
   func end(_ why: Ending, byClient: Bool) {
     guard ending == .open else { return }
     ending = why
-    ended = (network.executor.clock.monotonic(), byClient)
+    ended = (network.executor.clock.monotonic(), byClient, patience)
   }
 }
 
@@ -126,7 +131,7 @@ final class WireEnd: ConnectionDriver, @unchecked Sendable {
     if isClient {
       wire.clientSpoke = wire.network.executor.clock.monotonic()
     } else if let id = acknowledgements.find(in: bytes) {
-      wire.network.history.wires[id] = wire
+      wire.network.history.said.insert(id)
     }
     unread += bytes.readableBytes
     untold += bytes.readableBytes

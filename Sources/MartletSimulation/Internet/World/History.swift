@@ -11,6 +11,8 @@ final class History: @unchecked Sendable {
     /// nil: the null path.
     var sender: String?
     var recipients: [String]
+    /// What its sender wants to hear of it; nil: nothing was said.
+    var notify: Notify?
     /// The server it is handed to.
     var server: String
     var octets: Int
@@ -19,6 +21,32 @@ final class History: @unchecked Sendable {
     var taken: [(id: String, recipients: [String], at: MonotonicInstant)] = []
     /// Recipients that were refused for good, and so belong to the client again.
     var refused: Set<String> = []
+  }
+
+  /// A reply that sent a client away.
+  struct Refused {
+    var server: String
+    /// The address of the client.
+    var client: String
+    /// nil: the null path.
+    var sender: String?
+    var recipients: [String]
+    var stage: Stage
+    var reply: String
+    var at: MonotonicInstant
+
+    enum Stage: String { case mail = "MAIL", recipient = "RCPT", message = "DATA" }
+  }
+
+  /// A message that a server stored, or had begun to, for a client.
+  struct Stored {
+    var server: String
+    var life: Int
+    /// The connection that it came over.
+    var wire: Wire
+    var begun: MonotonicInstant
+    /// nil: its process never heard that it was stored.
+    var done: MonotonicInstant?
   }
 
   /// An acknowledgement that reached whom it was for.
@@ -39,8 +67,9 @@ final class History: @unchecked Sendable {
     var client: IPAddress
     var at: MonotonicInstant
     var report: Report?
-    var wire: Int
     var isIntact: Bool
+    /// It came whole, and its host hung up without a word.
+    var isUnanswered = false
   }
 
   /// A copy seen in a mailbox.
@@ -49,7 +78,9 @@ final class History: @unchecked Sendable {
     var user: String
     /// The queue id that its bytes have.
     var message: UInt64
+    /// Of a notification: that of the message it is about.
     var token: String
+    var isReport = false
     /// The mailbox and UID under which it was seen first.
     var uid: UInt32
   }
@@ -57,6 +88,7 @@ final class History: @unchecked Sendable {
   /// A notification as it was stored.
   struct Made {
     var server: String
+    var life: Int
     var id: String
     var subject: String
     var stage: String
@@ -95,8 +127,13 @@ final class History: @unchecked Sendable {
   var sent: [String: Sent] = [:]
   var order: [String] = []
   private(set) var told: [String: Told] = [:]
-  /// How the wire of an acknowledgement ended, by id, if it never reached its client.
-  var wires: [String: Wire] = [:]
+  /// By id: which messages were stored, at which of the servers and at other hosts.
+  private(set) var stored: [String: Stored] = [:]
+  /// Acknowledgements that were said, by id, whether they arrived or not.
+  var said: Set<String> = []
+  private(set) var refusals: [Refused] = []
+  /// When the clock of a server was set.
+  private(set) var clocksSet: [String: [MonotonicInstant]] = [:]
   private(set) var taken: [Taken] = []
   private(set) var copies: [Copy] = []
   private var seen: Set<Copy> = []
@@ -142,6 +179,21 @@ final class History: @unchecked Sendable {
     told[id] = Told(host: host.name, life: host.life, at: now)
   }
 
+  /// A server begins to store what came over `wire`, or another host takes it.
+  func storing(_ id: String, at server: String, life: Int, on wire: Wire) {
+    stored[id] = Stored(server: server, life: life, wire: wire, begun: now)
+  }
+
+  /// It is durable, and its server knows.
+  func stored(_ id: String) { stored[id]?.done = now }
+
+  func add(_ refused: Refused) {
+    digest.add("refused \(refused.server) \(refused.client) \(refused.recipients) \(refused.reply)")
+    refusals.append(refused)
+  }
+
+  func clockSet(_ server: String) { clocksSet[server, default: []].append(now) }
+
   func add(_ taken: Taken) {
     digest.add("taken \(taken.host) \(taken.id) \(taken.token) \(taken.recipients)")
     self.taken.append(taken)
@@ -182,9 +234,19 @@ final class History: @unchecked Sendable {
     troubles[server, default: []].append((from, until))
   }
 
+  /// Whether a life of the server ended within these moments.
+  func died(_ server: String, from: MonotonicInstant, until: MonotonicInstant) -> Bool {
+    lives.contains { life in life.server == server && life.ended.map { $0 >= from && $0 <= until } ?? false }
+  }
+
   /// Whether the server's disk took nothing at some time within these moments.
   func hadTrouble(_ server: String, from: MonotonicInstant, until: MonotonicInstant) -> Bool {
     troubles[server]?.contains { $0.from <= until && $0.until >= from } ?? false
+  }
+
+  /// When the last trouble ended that the server's disk had at some time within these moments; nil: there was none.
+  func troubleEnds(_ server: String, from: MonotonicInstant, until: MonotonicInstant) -> MonotonicInstant? {
+    troubles[server]?.filter { $0.from <= until && $0.until >= from }.map(\.until).max()
   }
 
   func life(_ server: String, _ number: Int) -> Life? { lives.last { $0.server == server && $0.number == number } }

@@ -48,8 +48,9 @@ final class ObservedQueue: QueueStore, @unchecked Sendable {
   }
 
   func claimDue(now: Timestamp, limit: Int, leaseEnd: Timestamp) async throws(StoreError) -> [QueuedMessage] {
-    var messages = try await queue.claimDue(now: now, limit: limit, leaseEnd: leaseEnd)
+    var messages = try await claim(now: now, limit: limit, leaseEnd: leaseEnd)
     guard isAlive else { return messages }
+    try await checkOrder(of: messages, limit: limit)
     for message in messages { took(message) }
     switch plant {
     case .starvedDestination:
@@ -71,6 +72,33 @@ final class ObservedQueue: QueueStore, @unchecked Sendable {
     default: break
     }
     return messages
+  }
+
+  /// With a planted fault, the last that are due instead of the first.
+  private func claim(now: Timestamp, limit: Int, leaseEnd: Timestamp) async throws(StoreError) -> [QueuedMessage] {
+    guard isAlive, plant == .reversedClaims else {
+      return try await queue.claimDue(now: now, limit: limit, leaseEnd: leaseEnd)
+    }
+    var messages = try await queue.claimDue(now: now, limit: 1_000, leaseEnd: leaseEnd)
+    let all = messages.flatMap(\.entries).sorted { $0.nextAttempt > $1.nextAttempt }
+    let chosen = Set(all.prefix(limit).map(\.id))
+    let others = all.dropFirst(limit).map {
+      OutcomeRecord(entry: $0.id, message: $0.message, outcome: .returned(next: $0.nextAttempt))
+    }
+    if !others.isEmpty { try await queue.record(others, .lazily) }
+    for index in messages.indices { messages[index].entries.removeAll { !chosen.contains($0.id) } }
+    return messages.filter { !$0.entries.isEmpty }.reversed()
+  }
+
+  /// A claim that brought all there was leaves nothing behind.
+  private func checkOrder(of messages: [QueuedMessage], limit: Int) async throws(StoreError) {
+    let claimed = messages.flatMap(\.entries)
+    var left: [QueueEntry] = []
+    if claimed.count >= limit, let store = server.store {
+      left = try await store.queue(matching: QueueSelection(), after: nil, limit: 1_000).flatMap(\.entries)
+    }
+    guard isAlive, let fault = DueOrder.fault(of: claimed, left: left) else { return }
+    world.history.broken(DueOrder.name, "\(server.name): \(fault)")
   }
 
   func record(_ outcomes: [OutcomeRecord], _ durability: RecordDurability) async throws(StoreError) {

@@ -14,6 +14,18 @@ public enum Plant: String, CaseIterable, Sendable, Codable {
   case lyingDisk = "lying-disk"
   /// A message from the null path is answered.
   case answeredNullPath = "answered-null-path"
+  /// A message is stored, and its client told that it was not.
+  case deniedAcceptance = "denied-acceptance"
+  /// A notification is called stored, and is nowhere.
+  case lostNotification = "lost-notification"
+  /// A notification is made twice.
+  case doubleNotification = "double-notification"
+  /// Somebody whom nobody named gets a copy.
+  case wrongMailbox = "wrong-mailbox"
+  /// A refusal leaves nothing in the trace.
+  case untoldRefusal = "untold-refusal"
+  /// What became due last is taken in hand first.
+  case reversedClaims = "reversed-claims"
 
   /// The invariants that are to find it.
   public var foundBy: Set<String> {
@@ -24,6 +36,12 @@ public enum Plant: String, CaseIterable, Sendable, Codable {
     case .missingTraceEvent: [TraceComplete.name]
     case .lyingDisk: [Conservation.name, MailboxOrder.name]
     case .answeredNullPath: [NullPath.name]
+    case .deniedAcceptance: [Duplicates.name]
+    case .lostNotification: [Conservation.name]
+    case .doubleNotification: [Notifications.name]
+    case .wrongMailbox: [Addressees.name]
+    case .untoldRefusal: [TraceComplete.name]
+    case .reversedClaims: [DueOrder.name]
     }
   }
 }

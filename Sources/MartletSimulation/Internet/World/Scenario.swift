@@ -11,6 +11,8 @@ public struct Scenario: Sendable {
     /// nil: the null path.
     var sender: String?
     var recipients: [String]
+    /// What is asked for with each recipient; nil: nothing.
+    var notify: Notify?
     var octets: Int
 
     var token: String { "m\(number)" }
@@ -117,8 +119,15 @@ struct ScenarioMaker {
   private func server() -> Int { below(scenario.servers) }
   private func user(_ server: Int) -> String { "u\(below(3))@s\(server).sim" }
 
+  /// What most say nothing of. Nobody asks for what the null path can't get.
+  private func notify(_ sender: String?) -> Notify? {
+    guard sender != nil, random.chance(in: 3) else { return nil }
+    return random.pick(Notify.allCases)
+  }
+
   private func recipient(from own: Int) -> String {
-    switch below(20) {
+    if random.chance(in: 24) { return "nobody@s\(server()).sim" }
+    return switch below(20) {
     case 0...2: user(own)
     case 3...10: user(server())
     case 11: "all@s\(server()).sim"
@@ -140,8 +149,9 @@ struct ScenarioMaker {
     var at = moment()
     if let last = scenario.messages.last, random.chance(in: 3) { at = last.at + .milliseconds(below(2_000)) }
     let octets = random.chance(in: 12) ? 5_000 + below(90_000) : 50 + below(2_000)
+    let sender = random.chance(in: 12) ? nil : user(own)
     return .init(
-      number: number, at: at, server: own, sender: random.chance(in: 12) ? nil : user(own), recipients: recipients, octets: octets)
+      number: number, at: at, server: own, sender: sender, recipients: recipients, notify: notify(sender), octets: octets)
   }
 
   /// Much at once from one server to few destinations: more than it may hold in memory.

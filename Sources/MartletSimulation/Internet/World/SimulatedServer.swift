@@ -47,6 +47,15 @@ final class SimulatedServer: @unchecked Sendable {
     var since: MonotonicInstant
   }
 
+  /// Chances that a planted fault had here.
+  private var chances = 0
+
+  /// Whether a planted fault strikes, which does so once in `number` times.
+  func plants(oneIn number: Int) -> Bool {
+    chances += 1
+    return chances % number == 1
+  }
+
   /// It died within the job that still runs: what that job says is not said any more.
   private var isFrozen = false
   private var capacity = Int.max
@@ -299,9 +308,7 @@ final class SimulatedServer: @unchecked Sendable {
 
   private func changed(_ changes: [StoreChange], life: Int) {
     guard host.life == life, !isFrozen, let process else { return }
-    for case .mailbox(let account, let mailbox, let modSeq) in changes {
-      reader.changed(account: account, mailbox: mailbox, modSeq: modSeq)
-    }
+    for case .mailbox(let account, _, let modSeq) in changes { reader.changed(account: account, modSeq: modSeq) }
     if changes.contains(.queue) { world.executor.wake(at: world.now) { process.scheduler.newWork() } }
   }
 
@@ -318,8 +325,11 @@ final class SimulatedServer: @unchecked Sendable {
       contentMemory: process.memory,
       log: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() })
     let executor = world.executor
-    host.accept = { connection, _ in
-      _ = Task(executorPreference: executor) { await SMTPSession(listener, connection).run() }
+    host.accept = { [unowned self] connection, wire in
+      var listener = listener
+      listener.store = ObservedStore(process.store, server: self, life: life, wire: wire)
+      let session = SMTPSession(listener, connection)
+      _ = Task(executorPreference: executor) { await session.run() }
     }
   }
 
@@ -359,32 +369,5 @@ final class SimulatedOutbound: Outbound, @unchecked Sendable {
     queue?.submitted(message)
     if let starved, message.entries.contains(where: { $0.destination == starved }) { return }
     scheduler?.submit(message, bytes: bytes)
-  }
-}
-
-/// This host as delivery sees it, watched: which notifications it made.
-struct ObservedSink: NotificationSink {
-  let local: LocalHost
-  private let server: SimulatedServer
-  private let life: Int
-
-  init(_ local: LocalHost, server: SimulatedServer, life: Int) {
-    self.local = local
-    self.server = server
-    self.life = life
-  }
-
-  var postmaster: EmailAddress { local.postmaster }
-
-  func accept(_ notification: ComposedNotification) async throws(StoreError) -> StoredNotification {
-    let stored = try await local.accept(notification)
-    guard server.host.life == life else { return stored }
-    let report = MessageScan.report(in: notification.bytes)
-    server.world.history.add(
-      .init(
-        server: server.name, id: "\(stored.id)", subject: "\(notification.subject)", stage: notification.stage.rawValue,
-        recipient: notification.recipient.wire, isForPostmaster: notification.isForPostmaster, discarded: stored.discarded,
-        told: report?.recipients ?? [], at: server.world.now))
-    return stored
   }
 }

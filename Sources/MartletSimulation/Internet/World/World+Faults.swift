@@ -51,10 +51,15 @@ extension World {
     case .clock(let number, let by):
       guard servers.indices.contains(number) else { return }
       counts.note(by > .zero ? .clockForward : .clockBack)
-      servers[number].clock.set(by)
-      later(fault.lasting) { $0.servers[number].clock.set(.zero) }
+      setClock(servers[number], by)
+      later(fault.lasting) { $0.setClock($0.servers[number], .zero) }
     default: return
     }
+  }
+
+  func setClock(_ server: SimulatedServer, _ by: Duration) {
+    server.clock.set(by)
+    history.clockSet(server.name)
   }
 
   private var everybody: [String] { servers.map(\.name) + hosts.map(\.name) + ["evil"] }

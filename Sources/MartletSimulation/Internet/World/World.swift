@@ -127,7 +127,7 @@ final class World: @unchecked Sendable {
     names.zones["bogus.sim"] = .alias(of: "h0.sim")
     for host in hosts { host.manners = .good }
     for server in servers {
-      server.clock.set(.zero)
+      setClock(server, .zero)
       server.clearFaults()
       server.setCapacity(.max)
       spawn {

@@ -53,20 +53,25 @@ public struct Explain: AdminCommand {
     let path = sender.isEmpty || sender == "<>" ? nil : try Self.parsed(sender)
     var addresses: [EmailAddress] = []
     for recipient in recipients { addresses.append(try Self.parsed(recipient)) }
-    let course = decisions.course(
-      of: who, sender: path, recipients: addresses, message: input.message.map(Array.init),
-      size: input.message == nil ? nil : UInt64(clamping: input.size))
+    let content = input.message.map { Decisions.Content.bytes(Array($0), input.outcome) } ?? .none
+    var course = decisions.course(
+      of: who, sender: path, recipients: addresses, size: input.message == nil ? nil : input.size, content)
+    let size = Int64(clamping: input.size)
+    try await decisions.store(&course, size: size, in: context.store)
+    let names = MailboxNames(try await context.directory())
     var result = Explanation(
-      client: address.description, helo: who.heloName, sender: path?.wire ?? "", verdict: "accept", reply: nil, checks: [],
-      recipients: course.recipients.map(Explanation.Recipient.init), routes: [])
+      client: address.description, helo: who.heloName, sender: path?.wire ?? "", verdict: "accept",
+      reply: course.refusal?.description, checks: [],
+      recipients: course.recipients.map { Explanation.Recipient($0, course, names) }, routes: [],
+      softBounce: decisions.configuration.queue.softBounces)
     result.checks = checks(course, who, decisions.configuration, input)
-    try await checkMailboxes(course, &result, size: Int64(input.size), context)
+    try await checkMailboxes(course, &result, size: size, context)
     result.routes = await routes(course, decisions)
     let refused = course.recipients.count { $0.refusal != nil }
-    if let reply = course.senderRefusal ?? course.messageRefusal?.reply {
-      (result.verdict, result.reply) = ("refuse", reply.description)
+    if course.refusal != nil || (refused > 0 && refused == course.recipients.count) {
+      result.verdict = "refuse"
     } else if refused > 0 {
-      result.verdict = refused == course.recipients.count ? "refuse" : "partly"
+      result.verdict = "partly"
     }
     return result
   }
@@ -94,13 +99,15 @@ public struct Explain: AdminCommand {
       network.map { "\(client.addressText) is in \($0) of trust.networks: may send anywhere" }
         ?? "\(client.addressText) is in none of trust.networks: may send to domains of this host only")
     if client.isProxy { add("proxy", true, "must speak the PROXY protocol first (trust.proxy): the client is whom it names") }
+    if let refusal = course.helloRefusal { add("helo", false, "\(refusal) (in reply to EHLO)") }
     if let refusal = course.senderRefusal { add("sender", false, refusal.description) }
     let limit = configuration.limits.messageSize
     if input.message != nil, limit.octets > 0 {
-      add("size", input.size <= Int(clamping: limit.octets), "\(input.size) octets, at most \(limit.octets) (limits.message-size)")
+      add(
+        "size", input.size <= UInt64(clamping: limit.octets), "\(input.size) octets, at most \(limit.octets) (limits.message-size)")
     }
-    if input.message != nil, input.size > DryRunInput.message {
-      add("beginning", true, "only the first \(DryRunInput.message) octets of the message were looked at")
+    if input.size > DryRunInput.message {
+      add("beginning", true, "all lines were looked at, header and structure in the first \(DryRunInput.message) octets only")
     }
     if let observed = course.observation {
       let hops = configuration.limits.hops
@@ -116,17 +123,16 @@ public struct Explain: AdminCommand {
   private func checkMailboxes(
     _ course: Decisions.Course, _ result: inout Explanation, size: Int64, _ context: AdminContext
   ) async throws(AdminFailure) {
-    for delivery in course.acceptance?.deliveries ?? [] {
-      let usage = try await context.asking { () async throws(StoreError) in try await context.store.usage(of: delivery.account) }
-      let needed = max(size, 1)
-      let isFull = usage.quota > 0 && usage.octets.addedClamped(needed) > usage.quota
-      let isDomainFull = usage.domainQuota > 0 && usage.domainOctets.addedClamped(needed) > usage.domainQuota
-      guard isFull || isDomainFull || usage.quota > 0 else { continue }
+    var seen: Set<AccountID> = []
+    for target in course.recipients.compactMap(\.judged).flatMap(\.local) where seen.insert(target.account).inserted {
+      let usage = try await context.asking { () async throws(StoreError) in try await context.store.usage(of: target.account) }
+      let isFull = usage.isOver(adding: max(size, 1))
+      guard isFull || usage.quota > 0 || usage.domainQuota > 0 else { continue }
+      var words: [String] = []
+      if usage.quota > 0 { words.append("\(usage.octets) of \(usage.quota) octets used") }
+      if usage.domainQuota > 0 { words.append("\(usage.domainOctets) of its domain's \(usage.domainQuota)") }
       result.checks.append(
-        .init(
-          name: "quota", result: isFull || isDomainFull ? "fail" : "pass",
-          evidence: "\(delivery.recipient): \(usage.octets) of \(usage.quota) octets used"
-            + (isFull || isDomainFull ? ": 552 5.2.2 Mailbox is full" : "")))
+        .init(name: "quota", result: isFull ? "fail" : "pass", evidence: "\(target.address): \(words.joined(separator: ", "))"))
     }
   }
 
@@ -144,17 +150,37 @@ public struct Explain: AdminCommand {
     }
     var routes: [Explanation.Route] = []
     for group in groups {
-      routes.append(Explanation.Route(group.destination, group.recipients, await decisions.router.route(group.destination)))
+      routes.append(
+        Explanation.Route(
+          group.destination, group.recipients, await decisions.router.route(group.destination),
+          softBounces: decisions.configuration.queue.softBounces))
     }
     return routes
   }
 }
 
+/// The main addresses of accounts.
+struct MailboxNames {
+  private let addresses: [AccountID: String]
+
+  init(_ directory: DirectoryContents) {
+    addresses = Dictionary(directory.accounts.map { ($0.id, $0.address.wire) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  func name(_ target: JudgedRecipient.Target) -> String { addresses[target.account] ?? target.address.wire }
+}
+
 extension Explanation.Recipient {
-  init(_ recipient: Decisions.Course.Recipient) {
+  init(_ recipient: Decisions.Course.Recipient, _ course: Decisions.Course, _ names: MailboxNames) {
+    let targets = recipient.judged?.local ?? []
+    // What is full waits in the queue, if the rest is taken.
+    let delivered = course.acceptance.map { Set($0.deliveries.map(\.account)) }
+    let waiting = delivered.map { delivered in targets.filter { !delivered.contains($0.account) } } ?? []
     self.init(
       address: recipient.address.wire, verdict: recipient.refusal == nil ? "accept" : "refuse", because: recipient.reason,
-      reply: recipient.refusal?.description, mailboxes: recipient.judged?.local.map(\.address.wire) ?? [],
-      relays: recipient.judged?.remote.map(\.wire) ?? [], undeliverable: recipient.judged?.undeliverable.map(\.wire) ?? [])
+      reply: recipient.refusal?.description,
+      mailboxes: targets.filter { target in !waiting.contains { $0.account == target.account } }.map(names.name),
+      relays: recipient.judged?.remote.map(\.wire) ?? [], waiting: waiting.map(names.name),
+      undeliverable: recipient.judged?.undeliverable.map(\.wire) ?? [])
   }
 }

@@ -24,6 +24,8 @@ struct Explanation: Encodable {
     var mailboxes: [String]
     /// Addresses elsewhere that it is sent on to.
     var relays: [String]
+    /// Mailboxes here that are full: their copies would wait in the queue.
+    var waiting: [String]
     /// Addresses here that it stands for and that can't take mail: their sender would be told.
     var undeliverable: [String]
   }
@@ -37,7 +39,7 @@ struct Explanation: Encodable {
 
     var destination: String
     var recipients: [String]
-    /// `send`, `wait` (look-ups fail at the moment) or `return`.
+    /// `send`, `wait` (look-ups fail at the moment), `return`, or with soft bounces `keep` instead.
     var decision: String
     /// What decided: `mx`, `implicit mx`, `route smtp://...`, `address literal`.
     var source: String
@@ -61,10 +63,12 @@ struct Explanation: Encodable {
   var checks: [Check]
   var recipients: [Recipient]
   var routes: [Route]
+  /// Permanent failures are kept, and replies are `4xx` instead of `5xx` (`[queue] soft-bounce`).
+  var softBounce: Bool
 }
 
 extension Explanation.Route {
-  init(_ destination: String, _ recipients: [String], _ decision: RouteDecision) {
+  init(_ destination: String, _ recipients: [String], _ decision: RouteDecision, softBounces: Bool) {
     switch decision {
     case .route(let route):
       self.init(destination, recipients, "send", route.evidence)
@@ -76,7 +80,7 @@ extension Explanation.Route {
       self.init(destination, recipients, "wait", evidence)
       self.reason = reason
     case .permanent(let reason, let evidence):
-      self.init(destination, recipients, "return", evidence)
+      self.init(destination, recipients, softBounces ? "keep" : "return", evidence)
       self.reason = reason
     }
   }
@@ -94,6 +98,7 @@ extension Explanation {
     var lines: [String] = []
     for recipient in recipients { lines += sentences(recipient) }
     if recipients.isEmpty, let reply { lines.append("The sender would be refused: \(reply)") }
+    if softBounce { lines.append("soft-bounce mode: refusals are for a while only, and what fails for ever is kept in the queue") }
     lines.append("")
     lines.append("client     \(client), helo \(helo.isEmpty ? "none" : helo)")
     lines.append("sender     <\(sender)>")
@@ -119,8 +124,13 @@ extension Explanation {
       let course = route.map(Self.words) ?? "be queued"
       lines.append("\(recipient.address) would be taken (\(recipient.because)); \(address) would \(course)")
     }
+    for mailbox in recipient.waiting {
+      lines.append(
+        "\(recipient.address) would be taken (\(recipient.because)); the copy for \(mailbox) would wait: the mailbox is full")
+    }
     for address in recipient.undeliverable {
-      lines.append("\(recipient.address) stands for \(address), which can't take mail: the sender would be told")
+      let end = softBounce ? "its copy would be kept" : "the sender would be told"
+      lines.append("\(recipient.address) stands for \(address), which can't take mail: \(end)")
     }
     return lines
   }
@@ -129,6 +139,7 @@ extension Explanation {
     switch route.decision {
     case "send": "be sent to \(route.hosts.first?.name ?? route.destination), by \(route.source)"
     case "wait": "wait: \(route.reason ?? "")"
+    case "keep": "be kept in the queue (soft-bounce): \(route.reason ?? "")"
     default: "be returned to its sender: \(route.reason ?? "")"
     }
   }

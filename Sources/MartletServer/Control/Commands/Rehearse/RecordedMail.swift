@@ -3,14 +3,30 @@ import InternetMessage
 import MailModel
 import MailStore
 import Outside
+import Reception
 
 /// What the trace knows of a message that judging it again needs.
 struct RecordedMail {
   /// What was said of it.
   enum Verdict {
     case accepted
-    /// At which command, with which reply, why.
-    case refused(stage: String, reply: String, reason: String)
+    case refused(Refused)
+  }
+
+  struct Refused {
+    /// At which command.
+    var stage: String
+    /// Empty if nothing could be said any more.
+    var reply: String
+    var cause: Refusal.Cause
+    var reason: String
+
+    init(_ facts: [TraceEvent.Detail], hasRecipient: Bool) {
+      stage = facts.value("stage") ?? (hasRecipient ? "RCPT" : "DATA")
+      reply = facts.value("reply") ?? ""
+      reason = facts.value("reason") ?? ""
+      cause = facts.value("cause").flatMap(Refusal.Cause.init) ?? .rules
+    }
   }
 
   /// Who sent it, and where it came in.
@@ -27,6 +43,8 @@ struct RecordedMail {
     var source: String?
     var dns: String?
     var dnssec: String?
+    /// A postmaster sent it elsewhere, whatever the configuration says.
+    var isRerouted = false
   }
 
   var id: QueueID
@@ -61,9 +79,7 @@ struct RecordedMail {
     switch first.kind {
     case .received: verdict = .accepted
     case .refused:
-      verdict = .refused(
-        stage: facts.value("stage") ?? (first.recipient == nil ? "DATA" : "RCPT"), reply: facts.value("reply") ?? "",
-        reason: facts.value("reason") ?? "")
+      verdict = .refused(Refused(facts, hasRecipient: first.recipient != nil))
     default: throw Gap(reason: "its beginning is past its retention")
     }
     let from = facts.value("from") ?? "<>"
@@ -72,7 +88,8 @@ struct RecordedMail {
     messageID = facts.value("message-id")
     let named = first.kind == .refused ? first.recipient ?? facts.value("to") : facts.value("to")
     recipients = (named?.split(separator: " ") ?? []).compactMap { Self.address(String($0)) }
-    isWhole = facts.value("recipients") == nil && named != nil
+    // What names nobody (a recipient that can't be read) has nobody to be judged again.
+    isWhole = facts.value("recipients") == nil && (named != nil || first.kind == .refused)
     size = facts.value("size").flatMap { UInt64($0) }
     hops = facts.value("hops").flatMap { Int($0) }
     client = Self.client(facts)
@@ -94,6 +111,9 @@ struct RecordedMail {
       ways[place].source = source
       ways[place].dns = event.detail.value("dns")
       ways[place].dnssec = event.detail.value("dnssec")
+    case .rerouted:
+      guard let key = Self.address(text)?.lookupKey else { return }
+      for place in ways.indices where ways[place].address.lookupKey == key { ways[place].isRerouted = true }
     default: break
     }
   }

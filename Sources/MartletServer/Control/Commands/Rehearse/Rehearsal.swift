@@ -37,77 +37,63 @@ struct Rehearsal: Sendable {
     var words: String { refusal.isEmpty ? "taken (\(reason))" : "refused: \(refusal) (\(reason))" }
   }
 
-  /// Refusals and what they were given for that hang on the moment: whether the sender was too quick, a mailbox full, the store at work.
-  private static let momentary = ["over quota", "too many messages a minute", "a mailbox is full, others are not"]
-
   /// The verdicts that differ from what was recorded, and what they were.
   func differences(from mail: RecordedMail) throws(RecordedMail.Gap) -> [(was: String, now: Verdict)] {
-    guard let recorded = mail.client else { return [] }
+    guard mail.client != nil else { return [] }
     guard mail.isWhole || isRefusedAtMail(mail) else {
       throw RecordedMail.Gap(reason: "the trace does not name all recipients")
     }
-    var client = decisions.reception.client(remote: recorded.remote, local: recorded.local)
-    client.heloName = recorded.helo
     switch mail.verdict {
-    case .accepted:
-      return verdicts(on: mail, client).filter { !$0.refusal.isEmpty }.map { ("taken", $0) }
-    case .refused(let stage, let reply, let reason):
-      guard !Self.momentary.contains(reason), !isOfStore(reply) else {
-        throw RecordedMail.Gap(reason: "refused for the moment (\(reason)), which can't be had again")
+    case .accepted: return verdicts(on: mail).filter { !$0.refusal.isEmpty }.map { ("taken", $0) }
+    case .refused(let refusal):
+      switch refusal.cause {
+      // What can't be read, or never came whole, is refused by every configuration.
+      case .client: return []
+      case .mailbox, .store, .load:
+        throw RecordedMail.Gap(reason: "refused for the moment (\(refusal.reason)), which can't be had again")
+      case .rules: break
       }
-      if stage == "DATA", reason.hasPrefix("header: ") {
+      if refusal.stage == "DATA", refusal.reason.hasPrefix("header: ") {
         throw RecordedMail.Gap(reason: "refused for its header, which is not kept")
       }
-      // Lines that don't end as they must are refused by every configuration.
-      if stage == "DATA", reason == "the body is unfit", !reply.hasPrefix("552") { return [] }
-      let now = verdicts(on: mail, client)
-      let was = "refused: \(reply) (\(reason))"
-      if stage == "RCPT" {
+      let now = verdicts(on: mail)
+      let was = "refused: \(refusal.reply) (\(refusal.reason))"
+      if refusal.stage == "RCPT" {
         guard let only = now.first(where: { !$0.subject.isEmpty }) else { return [] }
-        return only.refusal.isEmpty || only.refusal.prefix(3) != reply.prefix(3) ? [(was, only)] : []
+        return only.refusal.isEmpty || only.refusal.prefix(3) != refusal.reply.prefix(3) ? [(was, only)] : []
       }
       // Somebody must still refuse the whole of it.
-      if now.contains(where: { $0.subject.isEmpty && !$0.refusal.isEmpty }) { return [] }
+      if let still = now.first(where: { $0.subject.isEmpty && !$0.refusal.isEmpty }) {
+        return still.refusal.prefix(3) == refusal.reply.prefix(3) ? [] : [(was, still)]
+      }
       return [(was, Verdict(subject: "", refusal: "", reason: "nothing is against it any more"))]
     }
   }
 
   private func isRefusedAtMail(_ mail: RecordedMail) -> Bool {
-    if case .refused("MAIL", _, _) = mail.verdict { true } else { false }
+    if case .refused(let refusal) = mail.verdict { refusal.stage == "MAIL" } else { false }
   }
 
-  /// `452` and `451` tell of the store and of load, not of the configuration.
-  private func isOfStore(_ reply: String) -> Bool { reply.hasPrefix("45") || reply.hasPrefix("421") }
+  private func client(_ recorded: RecordedMail.Peer) -> Client {
+    var client = decisions.reception.client(remote: recorded.remote, local: recorded.local)
+    client.heloName = recorded.helo
+    return client
+  }
 
-  private func verdicts(on mail: RecordedMail, _ client: Client) -> [Verdict] {
-    let limits = configuration.limits
-    if let size = mail.size, limits.messageSize.octets > 0, size > UInt64(clamping: limits.messageSize.octets) {
-      return [
-        Verdict(
-          subject: "", refusal: "552 5.3.4 Message too large",
-          reason: "\(size) octets, limits.message-size \(limits.messageSize.octets)")
-      ]
+  private func verdicts(on mail: RecordedMail) -> [Verdict] {
+    guard let recorded = mail.client else { return [] }
+    let course = decisions.course(
+      of: client(recorded), isRecorded: true, sender: mail.sender, recipients: mail.recipients, size: mail.size,
+      .recorded(hops: mail.hops ?? 0))
+    if let refusal = course.senderRefusal {
+      let evidence = mail.size.map { "\($0) octets, limits.message-size \(configuration.limits.messageSize.octets)" } ?? "MAIL"
+      return [Verdict(subject: "", refusal: refusal.description, reason: evidence)]
     }
-    if let hops = mail.hops, limits.hops > 0, hops > limits.hops {
-      return [
-        Verdict(
-          subject: "", refusal: "554 5.4.6 Mail loop: more than \(limits.hops) hops",
-          reason: "\(hops) hops, limits.hops \(limits.hops)")
-      ]
+    var result = course.recipients.map { recipient in
+      Verdict(subject: recipient.address.wire, refusal: recipient.refusal?.description ?? "", reason: recipient.reason)
     }
-    var result: [Verdict] = []
-    for (place, address) in mail.recipients.enumerated() {
-      if limits.recipients > 0, place >= limits.recipients {
-        result.append(
-          Verdict(subject: address.wire, refusal: "452 4.5.3 Too many recipients", reason: "limits.recipients \(limits.recipients)")
-        )
-        continue
-      }
-      switch decisions.reception.judge(recipient: SMTPRecipient(address: address), from: client) {
-      case .accept(let judged): result.append(Verdict(subject: address.wire, refusal: "", reason: judged.explanation))
-      case .refuse(let reply, let reason):
-        result.append(Verdict(subject: address.wire, refusal: reply.description, reason: reason))
-      }
+    if let refusal = course.messageRefusal {
+      result.append(Verdict(subject: "", refusal: refusal.reply.description, reason: refusal.reason))
     }
     return result
   }
@@ -117,7 +103,7 @@ struct Rehearsal: Sendable {
   /// The addresses that an accepted message would go to: mailboxes here, and elsewhere. Nil if a recipient would be refused.
   func targets(of mail: RecordedMail) -> (local: Set<String>, remote: Set<String>)? {
     guard let recorded = mail.client else { return nil }
-    let client = decisions.reception.client(remote: recorded.remote, local: recorded.local)
+    let client = client(recorded)
     var local: [AccountID: String] = [:]
     var remote: Set<String> = []
     for address in mail.recipients {

@@ -29,6 +29,7 @@ public struct Rehearse: AdminCommand {
     var was: String
     var now: String
     /// `configuration`, or `directory` where the running configuration would differ in the same way: accounts or aliases have changed since.
+    /// `unknown` where no server runs and what it ran by can't be told.
     var because: String
   }
 
@@ -65,7 +66,9 @@ public struct Rehearse: AdminCommand {
     let directory = try await context.directory()
     let wanted = try Rehearsal(
       try input.configuration(else: context.configuration), directory: directory, clock: context.clock)
-    let running = try Rehearsal(context.configuration, directory: directory, clock: context.clock)
+    // Where no server runs the context's configuration is the one to be tried.
+    let known = context.live == nil ? input.usualConfiguration(of: context.configuration.data) : context.configuration
+    let running = try known.map { known throws(AdminFailure) in try Rehearsal(known, directory: directory, clock: context.clock) }
     let earliest = try since.map { words throws(AdminFailure) in try SinceWords.time(words, context) }
     var summary = Summary()
     var array = JSONPieces()
@@ -103,18 +106,17 @@ public struct Rehearse: AdminCommand {
   // MARK: One message
 
   private func judge(
-    _ message: TracedMessage, _ wanted: Rehearsal, _ running: Rehearsal, _ summary: inout Summary
+    _ message: TracedMessage, _ wanted: Rehearsal, _ running: Rehearsal?, _ summary: inout Summary
   ) async -> [Difference] {
     summary.messages += 1
     var found: [Difference] = []
     var isJudged = true
     do throws(RecordedMail.Gap) {
       let mail = try RecordedMail(message)
-      let before = try running.differences(from: mail)
+      let before = try running?.differences(from: mail)
       for (was, now) in try wanted.differences(from: mail) {
-        let isOld = before.contains { $0.now == now }
-        found.append(
-          Self.difference(mail, "verdict", now.subject, was, now.words, isOld ? "directory" : "configuration"))
+        let cause = Self.cause(isOld: before.map { before in before.contains { $0.now == now } })
+        found.append(Self.difference(mail, "verdict", now.subject, was, now.words, cause))
       }
       if found.isEmpty {
         if let difference = Self.destinations(mail, wanted, running) { found.append(difference) }
@@ -136,16 +138,20 @@ public struct Rehearse: AdminCommand {
   }
 
   /// Other mailboxes or addresses than those that got it.
-  private static func destinations(_ mail: RecordedMail, _ wanted: Rehearsal, _ running: Rehearsal) -> Difference? {
+  private static func destinations(_ mail: RecordedMail, _ wanted: Rehearsal, _ running: Rehearsal?) -> Difference? {
     guard case .accepted = mail.verdict, mail.isWhole, !(mail.local.isEmpty && mail.ways.isEmpty),
       let now = wanted.targets(of: mail)
     else { return nil }
     let remote = Set(mail.ways.map { $0.address.wire.asciiLowercased })
     // A copy that was sent on at first may have come into a mailbox here later: what is in both is there.
     guard now.local.union(now.remote) != mail.local.union(remote) else { return nil }
-    let isOld = running.targets(of: mail).map { $0 == now } ?? false
-    return difference(
-      mail, "destination", "", words(mail.local, remote), words(now.local, now.remote), isOld ? "directory" : "configuration")
+    let cause = cause(isOld: running.map { running in running.targets(of: mail).map { $0 == now } ?? false })
+    return difference(mail, "destination", "", words(mail.local, remote), words(now.local, now.remote), cause)
+  }
+
+  /// - Parameter isOld: whether the running configuration would differ in the same way; nil: it is not known.
+  private static func cause(isOld: Bool?) -> String {
+    isOld.map { $0 ? "directory" : "configuration" } ?? "unknown"
   }
 
   private static func words(_ local: Set<String>, _ remote: Set<String>) -> String {
@@ -154,18 +160,30 @@ public struct Rehearse: AdminCommand {
   }
 
   private static func routes(
-    _ mail: RecordedMail, _ wanted: Rehearsal, _ running: Rehearsal
+    _ mail: RecordedMail, _ wanted: Rehearsal, _ running: Rehearsal?
   ) async throws(RecordedMail.Gap) -> [Difference] {
     var found: [Difference] = []
     for way in mail.ways {
-      if way.source?.hasPrefix("rerouted") == true {
+      if way.isRerouted || way.source?.hasPrefix("rerouted") == true {
         throw RecordedMail.Gap(reason: "it was rerouted by hand")
       }
       let isRouted = wanted.hasRoute(way)
-      let wasRouted = way.source.map { $0.hasPrefix("route ") } ?? running.hasRoute(way)
+      guard let wasRouted = way.source.map({ $0.hasPrefix("route ") }) ?? running?.hasRoute(way) else {
+        throw RecordedMail.Gap(reason: "its route is not in the trace yet, and no server runs")
+      }
       // Where neither has a route of its own, the DNS decides, by the answers that the trace has.
       if !isRouted, !wasRouted, way.source == nil { continue }
-      let was = wasRouted ? way.source : running.hasRoute(way) ? "by MX" : await running.way(way)
+      let was: String?
+      if wasRouted {
+        was = way.source
+      } else if let running {
+        was = running.hasRoute(way) ? "by MX" : await running.way(way)
+      } else if isRouted {
+        was = "by MX"
+      } else {
+        throw RecordedMail.Gap(
+          reason: "sent by MX under a configuration that is not known: no server runs, and $MARTLET_CONFIG names none for its data")
+      }
       let now = await wanted.way(way)
       if !isRouted, !wasRouted, was == nil || now == nil || was == "by MX" {
         if was == "by MX" { continue }
@@ -189,7 +207,12 @@ public struct Rehearse: AdminCommand {
 
   private static func line(_ difference: Difference, _ context: AdminContext, _ message: TracedMessage) -> String {
     let whom = difference.recipient.isEmpty ? "" : " to <\(difference.recipient)>"
-    let cause = difference.because == "configuration" ? "" : " [accounts or aliases have changed since, not the configuration]"
+    let cause =
+      switch difference.because {
+      case "configuration": ""
+      case "directory": " [accounts or aliases have changed since, not the configuration]"
+      default: " [by the configuration, or by accounts and aliases that have changed since]"
+      }
     let text =
       "\(difference.id)  \(context.readable(message.id.time))  from <\(difference.sender)>\(whom): \(difference.what): \(difference.was) -> \(difference.now)\(cause)"
     return String.escaped(text.utf8, limit: 2_000)

@@ -12,14 +12,23 @@ public struct ShowTrace: AdminCommand {
   /// `2h`, `3d`, `2026-11-28`: messages that came before are left out. Nil: none.
   public var since: String?
 
-  public init(subject: String, isJSON: Bool, since: String? = nil) {
+  /// A time as for `since`: messages that came then or later are left out; or a queue id: that message and later ones. Nil: none.
+  public var until: String?
+  /// Messages that an address or a Message-ID may show: the newest of them.
+  public var limit: Int
+
+  public init(subject: String, isJSON: Bool, since: String? = nil, until: String? = nil, limit: Int = messages) {
     self.subject = subject
     self.isJSON = isJSON
     self.since = since
+    self.until = until
+    self.limit = limit
   }
 
-  /// Messages that an address or a Message-ID may name: the newest of them.
+  /// Messages that an address or a Message-ID shows unless told otherwise.
   public static let messages = 100
+  /// Messages that are asked of the store at a time.
+  private static let page = 500
 
   struct Message: Encodable {
     struct Recipient: Encodable {
@@ -57,38 +66,76 @@ public struct ShowTrace: AdminCommand {
 
   public func run(_ context: AdminContext) async throws(AdminFailure) {
     let earliest = try since.map { words throws(AdminFailure) in try SinceWords.time(words, context) }
+    let end = try until.map { words throws(AdminFailure) in
+      if let id = QueueID(words) { return id }
+      return QueueID(at: try SinceWords.time(words, context, option: "--until"), randomness: 0)
+    }
     if let id = QueueID(subject) {
       let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
-      guard !events.isEmpty, earliest.map({ id.time >= $0 }) ?? true else {
-        throw AdminFailure("nothing is known of \(id): it never came, or its history is past its retention")
+      let isWanted = earliest.map { id.time >= $0 } ?? true && end.map { id < $0 } ?? true
+      if !events.isEmpty, isWanted {
+        if isJSON { return try await context.sayJSON(Message(id, events)) }
+        return try await say(id, events, nil, context)
       }
-      if isJSON { return try await context.sayJSON(Message(id, events)) }
-      return try await say(id, events, context)
     }
-    try await search(since: earliest, context)
+    try await search(since: earliest, before: end, context)
   }
 
-  private func search(since earliest: Timestamp?, _ context: AdminContext) async throws(AdminFailure) {
-    guard subject.contains("@") else {
-      throw AdminFailure("\(subject) is neither a queue id (13 letters and digits) nor an address nor a Message-ID", exitCode: 64)
-    }
-    let ids = try await context.asking { () async throws(StoreError) in
-      try await context.store.traces(naming: Self.name(subject), since: earliest, limit: Self.messages)
-    }
-    guard !ids.isEmpty else {
-      throw AdminFailure("no message of or for \(subject) is known\(since.map { " since \($0)" } ?? "")")
-    }
+  /// Page by page, so that any number costs no memory.
+  private func search(since earliest: Timestamp?, before end: QueueID?, _ context: AdminContext) async throws(AdminFailure) {
+    let names = Self.names(subject, of: context.configuration.hostname)
     var array = JSONPieces()
-    for id in ids {
-      let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
-      if isJSON {
-        try await context.write(array.adding([Message(id, events)]))
-      } else {
-        try await say(id, events, context)
+    var next = end
+    var count = 0
+    while count < limit {
+      let (before, wanted) = (next, min(limit - count, Self.page))
+      var found: Set<QueueID> = []
+      for name in names {
+        found.formUnion(
+          try await context.asking { () async throws(StoreError) in
+            try await context.store.traces(naming: name, since: earliest, before: before, limit: wanted)
+          })
       }
+      let ids = found.sorted(by: >).prefix(wanted)
+      for id in ids {
+        let events = try await context.asking { () async throws(StoreError) in try await context.store.trace(of: id) }
+        if isJSON {
+          try await context.write(array.adding([Message(id, events)]))
+        } else {
+          try await say(id, events, names, context)
+        }
+      }
+      count += ids.count
+      next = ids.last ?? next
+      guard ids.count == wanted else { break }
     }
-    if isJSON { return try await context.write(array.ending()) }
-    if ids.count == Self.messages { try await context.warn("these are the newest \(Self.messages); --since narrows it down") }
+    guard count > 0 else { throw nothingFound }
+    if isJSON { try await context.write(array.ending()) }
+    if count == limit, let next {
+      try await context.warn("these are the newest \(count); for those before them: --until \(next), for more at once: --limit")
+    }
+  }
+
+  private var nothingFound: AdminFailure {
+    let shown = String.escaped(subject.utf8, limit: 300)
+    if let id = QueueID(subject) {
+      return AdminFailure("nothing is known of \(id): it never came, or its history is past its retention")
+    }
+    guard subject.contains("@") || subject.hasPrefix("<") || subject.asciiLowercased == "postmaster" else {
+      return AdminFailure("\(shown) is neither a queue id (13 letters and digits) nor an address nor a Message-ID", exitCode: 64)
+    }
+    let bounds = [since.map { " since \($0)" }, until.map { " until \($0)" }].compactMap { $0 }.joined()
+    return AdminFailure("no message of or for \(shown) is known\(bounds)")
+  }
+
+  /// What it may stand under in the trace. This host's postmaster has an address with and one without a domain (RFC 5321, 4.5.1).
+  static func names(_ subject: String, of hostname: String) -> [String] {
+    let name = name(subject)
+    switch name.asciiLowercased {
+    case "postmaster": return [name, "postmaster@\(hostname)"]
+    case "postmaster@\(hostname.asciiLowercased)": return [name, "postmaster"]
+    default: return [name]
+    }
   }
 
   /// An address in the one form it is kept in, quotes resolved; anything else as it is.
@@ -98,15 +145,39 @@ public struct ShowTrace: AdminCommand {
     return "\(address.localPart)@\(address.domain)"
   }
 
-  private func say(_ id: QueueID, _ events: [TraceEvent], _ context: AdminContext) async throws(AdminFailure) {
+  /// - Parameter names: what was asked for; of a message for many, only what concerns it is told.
+  private func say(
+    _ id: QueueID, _ events: [TraceEvent], _ names: [String]?, _ context: AdminContext
+  ) async throws(AdminFailure) {
     let story = TraceStory(events)
+    let focus = names.flatMap { TraceFocus(names: $0, events, story) }
     try await context.say(TraceText.heading(id, story, context))
-    for recipient in story.recipients { try await context.say(TraceText.sentence(recipient, story, context)) }
-    try await TraceText.say(events, context)
+    for recipient in story.recipients where focus?.recipients.contains(recipient.address) ?? true {
+      try await context.say(TraceText.sentence(recipient, story, context))
+    }
+    if let focus { try await context.say("  and \(focus.others) other recipients: martlet trace \(id)") }
+    try await TraceText.say(events.filter { focus?.concerns($0) ?? true }, context)
   }
 }
 
 extension ShowTrace.Message {
+  private enum CodingKeys: String, CodingKey {
+    case id, messageID, sender, received, about, recipients, notifications, events
+  }
+
+  /// What every message has is always there, `null` where it is not known.
+  func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(id, forKey: .id)
+    try values.encode(messageID, forKey: .messageID)
+    try values.encode(sender, forKey: .sender)
+    try values.encode(received, forKey: .received)
+    try values.encodeIfPresent(about, forKey: .about)
+    try values.encode(recipients, forKey: .recipients)
+    try values.encode(notifications, forKey: .notifications)
+    try values.encode(events, forKey: .events)
+  }
+
   init(_ id: QueueID, _ events: [TraceEvent]) {
     let story = TraceStory(events)
     self.init(
@@ -125,46 +196,5 @@ extension ShowTrace.Event {
     self.init(
       time: event.time.iso8601, kind: "\(event.kind)", recipient: event.recipient,
       detail: Dictionary(event.detail.map { ($0.key, $0.value) }, uniquingKeysWith: { "\($0); \($1)" }))
-  }
-}
-
-/// `--since`: a duration before now, or a date, in the zone of the person who asks unless it says `Z`.
-enum SinceWords {
-  static func time(_ text: String, _ context: AdminContext) throws(AdminFailure) -> Timestamp {
-    if text.hasSuffix("w"), let weeks = Int64(text.dropLast()), weeks >= 0, weeks <= 5_200 {
-      return context.clock.now().advanced(by: .seconds(-weeks * 604_800))
-    }
-    if let duration = Duration(configurationText: text) {
-      return context.clock.now().advanced(by: .seconds(-duration.components.seconds))
-    }
-    guard let seconds = civil(text) else {
-      throw AdminFailure(
-        "--since \(text): expected a duration (30m, 2h, 3d, 1w) or a date (2026-11-28, 2026-11-28T14:30, 2026-11-28T14:30:00Z)",
-        exitCode: 64)
-    }
-    guard !text.hasSuffix("Z") else { return Timestamp(seconds: seconds) }
-    return Timestamp(seconds: seconds.subtractedClamped(context.zoneOffset(at: Timestamp(seconds: seconds))))
-  }
-
-  /// Seconds since 1970 if the clock reads UTC.
-  private static func civil(_ text: String) -> Int64? {
-    var text = text[...]
-    if text.hasSuffix("Z") { text = text.dropLast() }
-    let parts = text.split(whereSeparator: { $0 == "T" || $0 == " " }).map(String.init)
-    guard let date = parts.first, parts.count <= 2 else { return nil }
-    let days = date.split(separator: "-", omittingEmptySubsequences: false).map { Int64($0) }
-    guard days.count == 3, let year = days[0], let month = days[1], let day = days[2], (1970...9_999).contains(year),
-      (1...12).contains(month), (1...31).contains(day)
-    else { return nil }
-    var seconds = CivilTime.days(year: year, month: month, day: day) * 86_400
-    if parts.count == 2 {
-      let clock = parts[1].split(separator: ":", omittingEmptySubsequences: false).map { Int64($0) }
-      guard clock.count == 2 || clock.count == 3, let hour = clock[0], let minute = clock[1], (0...23).contains(hour),
-        (0...59).contains(minute)
-      else { return nil }
-      guard let second = clock.count == 3 ? clock[2] : 0, (0...60).contains(second) else { return nil }
-      seconds += hour * 3_600 + minute * 60 + second
-    }
-    return seconds
   }
 }

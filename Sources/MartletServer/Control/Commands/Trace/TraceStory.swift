@@ -10,6 +10,8 @@ struct TraceStory {
     case queued
     /// Tried in vain, and tried again.
     case deferred
+    /// Failed for ever and not returned: tried again as long as soft bounces are on.
+    case kept
     case held
     case delivered
     /// Another host has taken it over.
@@ -65,6 +67,9 @@ struct TraceStory {
   /// The message that this one, a notification, is about.
   private(set) var about: String?
   private var places: [String: Int] = [:]
+
+  /// The message never came whole, and nobody refused it.
+  var isCutOff: Bool { origin("verdict") == "cut off" }
 
   init(_ events: [TraceEvent]) { for event in events { take(event) } }
 
@@ -139,7 +144,7 @@ struct TraceStory {
       if recipient.outcome == .deferred { return }
       recipient.outcome = detail.value("held") == nil ? .queued : .held
     case .deferred:
-      recipient.outcome = .deferred
+      recipient.outcome = detail.value("kept") == nil ? .deferred : .kept
       recipient.next = detail.value("next").flatMap { Int64($0) }
       if let said { recipient.reason = said }
     case .released: recipient.outcome = .queued
@@ -177,7 +182,7 @@ struct TraceStory {
     case .received, .routed, .notified, .rerouted, .quarantined: return
     }
     recipient.time = event.time
-    if recipient.outcome != .deferred { recipient.next = nil }
+    if recipient.outcome != .deferred, recipient.outcome != .kept { recipient.next = nil }
   }
 
   private mutating func place(of address: String) -> Int {

@@ -81,6 +81,10 @@ enum TraceText {
       let tries = recipient.attempts == 1 ? "one attempt" : "\(recipient.attempts) attempts"
       let next = recipient.next.map { ", tried again \(context.relative(Timestamp(seconds: $0)))" } ?? ""
       return "waits after \(tries)\(next); last: \(said)"
+    case .kept:
+      let tries = recipient.attempts == 1 ? "one attempt" : "\(recipient.attempts) attempts"
+      let next = recipient.next.map { ", tried again \(context.relative(Timestamp(seconds: $0)))" } ?? ""
+      return "failed for ever after \(tries), kept instead of returned (soft-bounce)\(next); last: \(said)"
     case .held: return "held until a postmaster releases it; \(said)"
     case .delivered:
       let place = "in \(recipient.mailbox ?? "a mailbox")\(recipient.uid.map { " as UID \($0)" } ?? "")"
@@ -94,6 +98,8 @@ enum TraceText {
       let told = recipient.notification.map { "its sender was told in \($0)" } ?? "its sender was not told"
       return "returned \(span(recipient, story)), \(told); \(said)"
     case .discarded: return "discarded; \(said)"
+    case .refused where story.isCutOff:
+      return "never came whole, nothing was taken: \(story.origin("reason") ?? reason)"
     case .refused: return "refused, never taken: \(reason)\(story.origin("reason").map { $0 == reason ? "" : " (\($0))" } ?? "")"
     case .removed: return "removed from the queue by a postmaster"
     case .expunged:
