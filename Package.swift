@@ -40,6 +40,7 @@ let package = Package(
 
     // Floor 2: protocols.
     .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", nio]),
+    .target(name: "MessageAuthentication", dependencies: ["Bytes", "Outside", "InternetMessage", "DNSTypes", "COpenSSL"]),
 
     // Floor 3: durable state.
     .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),
@@ -105,6 +106,9 @@ let package = Package(
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
     .testTarget(name: "SMTPTests", dependencies: ["SMTP", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
     .testTarget(
+      name: "MessageAuthenticationTests",
+      dependencies: ["MessageAuthentication", "Bytes", "DNSTypes", "InternetMessage", "Outside"]),
+    .testTarget(
       name: "MailStoreTests",
       dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
     .testTarget(
@@ -166,6 +170,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
   var targets: [String: [Target.Dependency]] = [
     "ConfigurationText": ["Configuration", "Outside"],
     "ControlFrame": ["MartletServer", nio],
+    "DKIM": ["MessageAuthentication", "Bytes", "DNSTypes", "Outside"],
     "LogLine": ["MartletServer"],
     "NextHop": ["Routing", "Configuration"],
     "Notification": ["Delivery", "InternetMessage", "MailModel", "Outside"],
