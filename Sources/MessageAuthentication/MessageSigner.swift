@@ -36,6 +36,9 @@ public enum SigningError: Error, Hashable, Sendable, CustomStringConvertible {
   case fromFields(count: Int)
   /// A CR or LF that is no line end stands in the header: it would not arrive as it was signed (RFC 6376, 5.3).
   case bareLineEnd
+  /// A line is no field and continues none: put behind a signature, a first one like it would become part of it, and others end the
+  /// header for some who read it (RFC 6376, 5.3).
+  case notAField
   /// More fields than are read, or than one signature may name.
   case tooManyFields(limit: Int)
   /// No hash of the needed kind was given.
@@ -47,6 +50,7 @@ public enum SigningError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .fromFields(let count): count == 0 ? "there is no From field" : "there are \(count) From fields"
     case .bareLineEnd: "the header has a CR or LF that is no line end"
+    case .notAField: "the header has a line that is no field"
     case .tooManyFields(let limit): "the header has more than \(limit) fields"
     case .noBodyHash: "the body was not hashed"
     case .cannotSign(let selector): "the key of the selector \(selector) does not sign"

@@ -107,6 +107,10 @@ import Testing
     #expect(error("From: a@b\r\nfrom : c@d\r\n") == .fromFields(count: 2))
     #expect(error("From: a@b\nTo: x\r\n") == .bareLineEnd)
     #expect(error("From: a@b\r\nTo: x\ry\r\n") == .bareLineEnd)
+    for line in [" folded: x", "\tx", "no field", ": x", "From a@b Fri Jul 11"] {
+      #expect(error("\(line)\r\nFrom: a@b\r\n") == .notAField)
+    }
+    #expect(error("From: a@b\r\nno field\r\n") == .notAField)
     #expect(error("From: a@b\r\n" + String(repeating: "X: y\r\n", count: 10_000)) == .tooManyFields(limit: 10_000))
     #expect(error("From: a@b\r\n" + String(repeating: "To: y\r\n", count: 1_000)) == .tooManyFields(limit: 1_000))
     #expect(throws: SigningError.noBodyHash) {

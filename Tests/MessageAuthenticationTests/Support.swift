@@ -83,11 +83,11 @@ func verify(
   return verification.verdicts(body: passed.hashes, time: time) { answers[$0] ?? .absent }
 }
 
-func verify(_ message: [UInt8], record: String, time: Timestamp = noon) -> [DKIMVerdict] {
+func verify(_ message: [UInt8], record: String, time: Timestamp = noon, piece: Int? = nil) -> [DKIMVerdict] {
   var splitter = MessageSplitter()
   message.withUnsafeBytes { _ = splitter.take($0) }
   let verification = DKIMVerification(header: splitter.header)
-  let passed = Passed(message, kinds: verification.bodyKinds)
+  let passed = Passed(message, kinds: verification.bodyKinds, piece: piece)
   return verification.verdicts(body: passed.hashes, time: time) { _ in .records([Array(record.utf8)]) }
 }
 

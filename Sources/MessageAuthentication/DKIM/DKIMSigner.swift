@@ -41,6 +41,7 @@ public struct DKIMSigner: MessageSigner {
     let header = HeaderFields(message.header)
     if header.isTruncated { throw .tooManyFields(limit: header.fields.count) }
     if header.hasBareLineEnd { throw .bareLineEnd }
+    guard header.fields.allSatisfy(\.isNamed) else { throw .notAField }
     let senders = header.positions(of: Array("from".utf8)).count
     guard senders == 1 else { throw .fromFields(count: senders) }
     guard let body = message.body[BodyHashKind(bodyCanonicalization)] else { throw .noBodyHash }

@@ -9,6 +9,8 @@ struct HeaderFields: Sendable {
     var nameEnd: Int
     /// Behind the colon.
     var valueStart: Int
+
+    var isNamed: Bool { nameEnd > range.lowerBound }
   }
 
   let bytes: [UInt8]
@@ -22,7 +24,7 @@ struct HeaderFields: Sendable {
   init(_ bytes: [UInt8], limit: Int = 10_000) {
     self.bytes = bytes
     bytes.withUnsafeBytes { read($0, limit: limit) }
-    for (index, field) in fields.enumerated() where field.nameEnd > field.range.lowerBound {
+    for (index, field) in fields.enumerated() where field.isNamed {
       positions[name(of: field), default: []].append(index)
     }
   }
