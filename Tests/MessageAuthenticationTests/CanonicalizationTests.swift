@@ -145,6 +145,29 @@ import Testing
     #expect(Self.header(Array("X: ä\rb\r\n".utf8), .relaxed) == "x:ä\rb\r\n")
   }
 
+  @Test("random fields are made alike as the RFC says it") func randomHeaders() {
+    var state: UInt64 = 3
+    func next(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    for _ in 0..<3_000 {
+      let pieces: [[UInt8]] = [[0x61], [0x62, 0x63], [0x20], [0x09], [0x0D, 0x0A, 0x20], [0x0D], [0x01], [0xC3], [0x0A, 0x09]]
+      let value = (0..<next(14)).flatMap { _ in pieces[next(pieces.count)] }
+      var wanted: [UInt8] = []
+      for (index, byte) in value.enumerated() {
+        if byte == 0x0A || (byte == 0x0D && index + 1 < value.count && value[index + 1] == 0x0A) { continue }
+        if byte.isASCIIBlank, wanted.isEmpty || wanted.last == 0x20 { continue }
+        wanted.append(byte.isASCIIBlank ? 0x20 : byte)
+      }
+      if wanted.last == 0x20 { wanted.removeLast() }
+      var output: [UInt8] = []
+      let field = Array("Xy:".utf8) + value + [0x0D, 0x0A]
+      Canonicalization.relaxed.append(field[...], valueAt: 3, nameEnd: 2, to: &output)
+      #expect(output == Array("xy:".utf8) + wanted + [0x0D, 0x0A], "\(value)")
+    }
+  }
+
   @Test("RFC 6376, 5.4.2: fields of one name are taken from below") func selection() {
     let header = HeaderFields(mail("A: 1\nB: 2\na: 3\nFrom me\nA : 4\n\nA: 5\n"))
     let a = Array("a".utf8)

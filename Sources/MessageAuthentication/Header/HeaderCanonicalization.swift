@@ -24,24 +24,45 @@ extension Canonicalization {
     }
   }
 
-  /// A value unfolded, its blanks one each, none at its ends.
+  /// A value unfolded, its blanks one each, none at its ends. In runs: a header of 1 MiB may be asked for by each signature.
   private static func appendRelaxed(_ value: ArraySlice<UInt8>, to output: inout [UInt8]) {
+    let start = output.count
     var isBlankHeld = false
-    var isFirst = true
-    var index = value.startIndex
-    while index < value.endIndex {
-      let byte = value[index]
-      let isLineEnd = byte == 0x0A || (byte == 0x0D && index + 1 < value.endIndex && value[index + 1] == 0x0A)
-      index += 1
-      if isLineEnd { continue }
-      if byte.isASCIIBlank {
-        isBlankHeld = true
-        continue
+    value.withUnsafeBytes { value in
+      var index = 0
+      while index < value.count {
+        let byte = value[index]
+        if byte.isASCIIBlank {
+          isBlankHeld = true
+          index += 1
+        } else if byte == 0x0A || (byte == 0x0D && index + 1 < value.count && value[index + 1] == 0x0A) {
+          index += 1
+        } else {
+          if isBlankHeld, output.count > start { output.append(0x20) }
+          isBlankHeld = false
+          let end = runEnd(value, from: index)
+          output += value[index..<end]
+          index = end
+        }
       }
-      if isBlankHeld, !isFirst { output.append(0x20) }
-      isBlankHeld = false
-      isFirst = false
-      output.append(byte)
     }
+  }
+
+  /// The end of a run that stays as it is: single blanks are in it if something follows them.
+  private static func runEnd(_ value: UnsafeRawBufferPointer, from start: Int) -> Int {
+    var index = start + 1
+    while index < value.count {
+      let byte = value[index]
+      if byte > 0x20 {
+        index += 1
+      } else if byte == 0x20, index + 1 < value.count, value[index + 1] > 0x20 {
+        index += 2
+      } else if byte.isASCIIBlank || byte == 0x0D || byte == 0x0A {
+        return index
+      } else {
+        index += 1
+      }
+    }
+    return index
   }
 }
