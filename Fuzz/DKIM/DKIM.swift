@@ -38,8 +38,9 @@ func verdicts(_ message: [UInt8], cut: Int) -> ([DKIMVerdict], [UInt8]) {
 }
 
 func sign(header: [UInt8], body: [UInt8], cut: Int) {
-  guard let domain = DNSName("example.org"), let selector = DNSName("s"), let key else { fatalError("no key") }
-  var signer = DKIMSigner(domain: domain, keys: [DKIMSigner.Key(selector: selector, key: key)])
+  guard let domain = DNSName("example.org"), let selector = DNSName("s"), let key,
+    var signer = DKIMSigner(domain: domain, keys: [DKIMSigner.Key(selector: selector, key: key)])
+  else { fatalError("no signer") }
   signer.headerCanonicalization = cut % 2 == 0 ? .relaxed : .simple
   signer.bodyCanonicalization = cut / 2 % 2 == 0 ? .relaxed : .simple
   let from = Array("From: a@example.org\r\n".utf8)

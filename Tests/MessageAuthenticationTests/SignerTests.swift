@@ -120,11 +120,19 @@ import Testing
 
   @Test("a domain beyond ASCII is signed as A-labels and verifies", arguments: ["b\u{FC}cher.example", "xn--bcher-kva.example"])
   func international(domain: String) throws {
-    let signer = DKIMSigner(
-      domain: try #require(DNSName(dkim: Array(domain.utf8)[...])),
-      keys: [DKIMSigner.Key(selector: try name("s"), key: try TestKeys.ed25519.get())])
+    let name = try #require(DNSName(dkim: Array(domain.utf8)[...]))
+    let key = DKIMSigner.Key(selector: try #require(DNSName("s")), key: try TestKeys.ed25519.get())
+    let signer = try #require(DKIMSigner(domain: name, keys: [key]))
     let signed = try signer.signed(letter)
     #expect(string(signed).contains("d=xn--bcher-kva.example;"))
     #expect(verify(signed, signer.answers).map(\.result) == [.pass])
+  }
+
+  @Test("names that would break the field, or that nobody verifies, make no signer")
+  func names() throws {
+    let key = try TestKeys.ed25519.get()
+    for (domain, selector) in [("org", "s"), ("a;b.org", "s"), ("example.org", "s; l=0"), ("a b.org", "s"), ("-a.org", "s")] {
+      #expect(DKIMSigner(domain: try name(domain), keys: [DKIMSigner.Key(selector: try name(selector), key: key)]) == nil)
+    }
   }
 }

@@ -48,12 +48,9 @@ struct Passed {
 extension DKIMSigner {
   /// Both keys for `domain`.
   static func both(_ domain: String = "example.org") throws -> DKIMSigner {
-    DKIMSigner(
-      domain: try name(domain),
-      keys: [
-        Key(selector: try name("rsa1"), key: try TestKeys.rsa.get()),
-        Key(selector: try name("ed1"), key: try TestKeys.ed25519.get()),
-      ])
+    let rsa = Key(selector: try name("rsa1"), key: try TestKeys.rsa.get())
+    let ed25519 = Key(selector: try name("ed1"), key: try TestKeys.ed25519.get())
+    return try #require(DKIMSigner(domain: try name(domain), keys: [rsa, ed25519]))
   }
 
   /// `message` with its signatures before it.

@@ -18,9 +18,9 @@ public struct DKIMSigner: MessageSigner {
   }
 
   /// `d=`, as A-labels.
-  public var domain: DNSName
+  public let domain: DNSName
   /// A field each, in this order from the top.
-  public var keys: [Key]
+  public let keys: [Key]
   public var headerCanonicalization: Canonicalization = .relaxed
   public var bodyCanonicalization: Canonicalization = .relaxed
   public var fields: DKIMFieldSelection = .standard
@@ -30,7 +30,9 @@ public struct DKIMSigner: MessageSigner {
   public var identity: String?
   public var limits = DKIMLimits()
 
-  public init(domain: DNSName, keys: [Key]) {
+  /// Nil unless the domain is a host's name of two labels at least and the selectors are names like it: others no verifier takes.
+  public init?(domain: DNSName, keys: [Key]) {
+    guard domain.isHostName, domain.labels.count >= 2, keys.allSatisfy(\.selector.isHostName) else { return nil }
     self.domain = domain
     self.keys = keys
   }
