@@ -41,6 +41,7 @@ let package = Package(
 
     // Floor 2: protocols.
     .target(name: "SMTP", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "SASL", nio]),
+    .target(name: "MessageAuthentication", dependencies: ["Bytes", "Outside", "InternetMessage", "DNSTypes", "COpenSSL"]),
 
     // Floor 3: durable state.
     .target(name: "MailStore", dependencies: ["Bytes", "Outside", "InternetMessage", "MailModel", "CSQLite"]),
@@ -108,6 +109,9 @@ let package = Package(
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Outside"]),
     .testTarget(name: "SMTPTests", dependencies: ["SMTP", "SASL", "Bytes", "InternetMessage", "MailModel", "Outside", nio]),
     .testTarget(
+      name: "MessageAuthenticationTests",
+      dependencies: ["MessageAuthentication", "Bytes", "DNSTypes", "InternetMessage", "Outside"]),
+    .testTarget(
       name: "MailStoreTests",
       dependencies: ["MailStore", "MailModel", "InternetMessage", "Outside", "Bytes", "MartletSimulation", nio]),
     .testTarget(
@@ -170,6 +174,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
   var targets: [String: [Target.Dependency]] = [
     "ConfigurationText": ["Configuration", "Outside"],
     "ControlFrame": ["MartletServer", nio],
+    "DKIM": ["MessageAuthentication", "Bytes", "DNSTypes", "Outside"],
     "LogLine": ["MartletServer"],
     "NextHop": ["Routing", "Configuration"],
     "SASL": ["SASL"],

@@ -23,7 +23,9 @@ extension SMTPSession {
       // The name as it came may be the password, typed into the wrong field: it is told only where it is an account's.
       listener.log.notice(
         "login failed",
-        metadata: ["client": .string(client.addressText), "account": .string(authenticator.name(of: user)), "problem": "\(failure)"])
+        metadata: [
+          "client": .string(client.addressText), "account": .string(authenticator.name(of: user)), "problem": "\(failure)",
+        ])
       return .verdict(.rejected(failure))
     }
   }

@@ -137,6 +137,7 @@ def test_unchecked_concurrency_is_proved_beside_it():
 CONTINUATIONS = {
     "Outside/Worker.swift": "the wait for a worker",
     "Outside/Connection.swift": "the one wait of a session",
+    "Identity/PasswordPool.swift": "the wait for a turn at hashing",
     "MailStore/Waiting.swift": "the wait for a commit, a reader, a worker",
     "MailStore/Bodies/SegmentSpool.swift": "the wait for the disk",
     "MartletServer/Loop/LoopSleeper.swift": "the wait for a time",

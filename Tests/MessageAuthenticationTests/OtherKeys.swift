@@ -1,0 +1,63 @@
+/// Keys that are not taken, made by openssl for these tests.
+enum OtherKeys {
+  static let p256 =
+    """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgblQ8kKG0UBQUsVGw
+    U3DAoEuROWH8COt6WQSl3Lgpq+2hRANCAARTW/oxO3CWY0r5eRxy5xzUmF9Dhltn
+    kK9qCAdrHj1tXEXt0VIvFGmz+rQzw37r5/38UI7yH04ncYmpAmWXKEGE
+    -----END PRIVATE KEY-----
+    """
+  static let rsa512 =
+    """
+    -----BEGIN PRIVATE KEY-----
+    MIIBUwIBADANBgkqhkiG9w0BAQEFAASCAT0wggE5AgEAAkEAv2oUvhz0FX5wcRoG
+    8TkUGk0QfqP3uzAoMg+Q04ZQ+xBrs+DxY5yYo8krMWhizSu35y5d8eMzCTiG5oq9
+    D6DQxQIDAQABAkAOJF5H9YerFt5j3NJqfBcaIlt3n9GryNEPccr3ddMB2YG6PYpf
+    kp15qHVLPBhyrb85yhXMf1Gv6nqi2UEj3R85AiEA/SpqHuuGcWpczB65VJxz0ypZ
+    RNJVGLeT9KKAp6V5SGMCIQDBjq8mXnHhocsrzfvyO8+VquSO429SghBK7QUdSUFG
+    twIgSgCc9p7YNMznhU8x03bMMJy/bWuiLlBzMl5SBy9KjYsCIHPozD5/5FaoGxD6
+    Y1wmMSOBmSlwTWPte3BDDAMDsVF1AiAOOmQQKMrK4AD8iu/vnBs+1E5L6qteUVfr
+    VFrSeB55JA==
+    -----END PRIVATE KEY-----
+    """
+  static let encrypted =
+    """
+    -----BEGIN ENCRYPTED PRIVATE KEY-----
+    MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAg8c/9n+2C2agICCAAw
+    DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEECOUZfNUbD/YBYv7R9ZPuRoEQANG
+    5ccFmUcCbj30xR9r3mPo3teRtxvHmay6TKq36LMabvluRJiBX/p7N19CBIdtD98D
+    XOqbQdjt2fmFfuRcoFc=
+    -----END ENCRYPTED PRIVATE KEY-----
+    """
+
+  /// The public half of `rsa512`.
+  static let public512 =
+    "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAL9qFL4c9BV+cHEaBvE5FBpNEH6j97swKDIPkNOGUPsQa7Pg8WOcmKPJKzFoYs0rt+cu"
+    + "XfHjMwk4huaKvQ+g0MUCAwEAAQ=="
+  /// A number of 8,192 bits as a modulus.
+  static let public8192 =
+    "MIIEIjANBgkqhkiG9w0BAQEFAAOCBA8AMIIECgKCBAEAxMW0dj/jHQNH/IFqwW4ihMEPqkADujPbc/e6jgRF1lbeOl21FU7VEhIJ"
+    + "PSasUSsB8Y3R7td8lsAITz3WQVrzQe5SvbbRAgoV2e0X48wOle6NED7TzGZ+lxdzMIzcaxOrLkfcDpWfOlGM/lzRLV23m6Knrh86"
+    + "x2UszfhEBAcpXkKZkBwEdUkbw1TFbJqcya9OyVRrQ5+dASmKRJ6+idm/AgBn26hYmJAIahe5r1tWlkPQN83/fCQNSWnUld2BNVxT"
+    + "8OZC9DMorQiN7TyWket5+l1fV2zeuPxMeyl9Cw5eGLrzIM1XbRRHWzSarpCPtSYsxwOAaYTIGZkhFn2PzyPK6IMzMhi9kaG38D7c"
+    + "p+Lcqjf0Y7M30gtdWdthBIfInaEbYjl7xwF2J0G6ufh/9QWShZvjzsuMSXxoqMJNQkTvf+vo5bRhdYmoK1pwLPqT6lxO2PM0GPPU"
+    + "5xFYBPkig4aKKWeKWqM7b+UHjF/o+Nw782TrisjOiiReazMTgTHFQQE9AyYyTftpX/s6GJDHgJK01Cso/vArnAFOpawG2GTC8uOU"
+    + "A1YNl9rjjZ1kPCX7sjC72SpKorQQ2TxO+8jWCyH7rHglXWgHkjmGu5aKQ31cjfxe2pLYZKxdudcHEH6FXDhEKeghpMdIA+MboWIV"
+    + "gig9FansCAZwX8oWFiK9eV/siY+8+7BQrKsaa8adS9iz+nqn4fq514x+E09d+9PRLEo2mKosoa9qEHt1Z39svcwir1i+ZSHMPiQ0"
+    + "43rwJ7wI1q9X2nEUSJbI2hlkstK8gVpHxfDftKXYoGTff9YxFuHqJMT5NBxolmuuoUi+qxNNqY8dMJn99auZJUrpAeNc1H04DYH5"
+    + "wfZsDzRZ95sXru+6kfyANGi2thCp9/knD064szOo5URt1FUrgva+PtwKHvKk8EvgPbDcJXS9uUBn7f4XUzChHUWaL5eNhxmZnj+k"
+    + "bWdT7BSMtI5zykfqkKjw1muCnmqKxLoFgFl17S+J2UovIKrzxkr3daiSlMLNeJo4AgiprUXyPTsaEd9Yf9KAO6tsOY2INIp+7Y0U"
+    + "8G0/73AZZqDDgeiPOMDI/YcSuLwHbzeHudF54GwP1PX4EwxCN3MO36+9Z/lhlpnP4ZiK2fBsFEoCW0E/ipoCHqZIp90Gg565Bbbm"
+    + "4wfUvtxRQxGT5sPzORorjx/x/UKil1XUwTqQKTHNRH41uLbY/kQuPUNyBOUtsiIaWACKBabEZHFZwyTJhZuBDnZuydKGY8qCjdX0"
+    + "s7LksGzmB0HHqHzkLIIYBy6MNb+ZLcnpxhZhLnaWps7MG3jlEGFzEdijws5vRH7U1XseL+uJQUw0PBAnxNHDhrvEzWE+MNjxat+R"
+    + "t1hKImWx9QIDAQAB"
+  /// A modulus of 2,048 bits and an exponent of 1,001.
+  static let longExponent =
+    "MIIBnTANBgkqhkiG9w0BAQEFAAOCAYoAMIIBhQKCAQEAoXpDQPnAj+/6GxvxOHk5m9UOAJeLcZnNbTnrQ62c7d6BnXyntGEIzHIX"
+    + "VO8pBKzs9buRiLgFmekJCyC7JX6EVGW2dc0EksT1ObIclQVUVej5vd6l0SmC5G6A+kibC8oW9y8ruDWG/Kf6C4UYgpb16rrrQaXm"
+    + "WoFJQOKiChvXznNCJ94hMCNYDMvT9eBrwVOFV+VKzGL1aAxP344aBgzqYx07mT95SQ6rfxo1XlJutSOz30SkdGdTektj4O+2KsH+"
+    + "pfCeY0XduH2oGqQKKwuMEvOzfzKHAmbEQVXX7yjdN+sq31WaEcvCiEpQEtxYLBjJL0Kc5Z/zB4/MGww+HAdyTwJ+AQAAAAAAAAAA"
+    + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"
+}
