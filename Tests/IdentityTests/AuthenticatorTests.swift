@@ -36,6 +36,12 @@ struct AuthenticatorTests {
     var count: Int { number.withLock { $0 } }
   }
 
+  final class Order: Sendable {
+    private let names = Mutex<[String]>([])
+    func add(_ name: String) { names.withLock { $0.append(name) } }
+    var all: [String] { names.withLock { $0 } }
+  }
+
   final class SetClock: Clock {
     private let seconds = Mutex<Int64>(1_000)
     func now() -> Timestamp { Timestamp(seconds: seconds.withLock { $0 }) }
@@ -45,7 +51,7 @@ struct AuthenticatorTests {
 
   struct Counting: RandomSource {
     private static let state = Atomic<UInt64>(0)
-    func next() -> UInt64 { Self.state.add(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue }
+    func next() -> UInt64 { Self.state.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue }
   }
 
   private static func limits(_ change: (inout PasswordLimits) -> Void = { _ in }) -> PasswordLimits {
@@ -172,10 +178,10 @@ struct AuthenticatorTests {
     let pool = PasswordPool(workers: [worker], limits: Self.limits())
     let flood = PasswordPool.key(of: IPAddress(bytes: [198, 51, 100, 1]))
     let user = PasswordPool.key(of: Self.here)
-    let done = Mutex<[String]>([])
+    let done = Order()
     await withTaskGroup(of: Int.self) { group in
       for _ in 0..<100_000 {
-        group.addTask { await pool.run(for: flood) { done.withLock { $0.append("flood") } } == nil ? 1 : 0 }
+        group.addTask { await pool.run(for: flood) { done.add("flood") } == nil ? 1 : 0 }
       }
       // All but those that wait, and the one that runs, are turned away at once.
       var refused = 0
@@ -183,15 +189,15 @@ struct AuthenticatorTests {
       while refused < 100_000 - limits.waitingOfNetwork - 1, let one = await group.next() { refused += one }
       #expect(refused == 100_000 - limits.waitingOfNetwork - 1)
       #expect(worker.count == 1)
-      group.addTask { await pool.run(for: user) { done.withLock { $0.append("user") } } == nil ? 1 : 0 }
+      group.addTask { await pool.run(for: user) { done.add("user") } == nil ? 1 : 0 }
       while true {
         if !worker.runOne() { break }
         // The user's job is handed in by a task of its own: until it is there, the flood's wait too.
-        if done.withLock({ $0.count }) == 1 { try? await Task.sleep(for: .milliseconds(50)) }
+        if done.all.count == 1 { try? await Task.sleep(for: .milliseconds(50)) }
       }
       for await one in group { #expect(one == 0) }
     }
-    let order = done.withLock { $0 }
+    let order = done.all
     #expect(order.count == 22)
     #expect((order.firstIndex(of: "user") ?? 99) <= 3)
   }
