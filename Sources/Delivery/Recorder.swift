@@ -4,7 +4,9 @@ import MailStore
 /// Gathers outcomes and hands them to the store together, lazily: they ride in its next group.
 ///
 /// `@unchecked Sendable` is true since one thread alone touches it: only the scheduler and what it owns hold it, and what it has handed over
-/// comes back through `recorded`, which checks that it is on delivery's loop (`Scheduler.confine`).
+/// comes back through `recorded`, which checks that it is on delivery's loop (`Scheduler.confine`). `add` and `flush` are called by the
+/// scheduler, its notifier, workers and transports only, in tasks that `DeliveryServices.spawn` starts on that loop or behind a `confine`; the
+/// one wait, for the store, comes back to the loop of the task that waits. Nothing else in this target or above it names a recorder.
 final class Recorder: @unchecked Sendable {
   /// Outcomes kept while the store fails; beyond, the oldest are forgotten: their recipients are tried again when the lease ends.
   static let limit = 100_000

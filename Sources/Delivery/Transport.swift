@@ -10,7 +10,7 @@ import SMTP
 /// place.
 ///
 /// `@unchecked Sendable` is true since one thread alone touches it: the opening or worker that holds it runs as one task on delivery's
-/// loop, which `Scheduler.confine` checks.
+/// loop, which `Scheduler.confine` checks. An opening hands it to its worker once, within that task; both keep it to themselves.
 final class Transport: @unchecked Sendable {
   /// What the worker has to do something about.
   enum Event {

@@ -17,7 +17,9 @@ import Synchronization
 /// Retention: what leads to nothing any more goes with its part of the file (`LookupFile`).
 ///
 /// `@unchecked Sendable`: what is not behind `shared` or atomic is used only by jobs of its worker, which run one at a time, once `init`,
-/// which is before all others, is over.
+/// which is before all others, is over: `file`, `seen`, `isWorking`, `lastStart`, `orders` and `trace` are read and written by `tick`,
+/// `catchUp` and what these call, and every other method reaches them in `worker.submit` (`Waiting.result` around it). All other stored
+/// properties are `let` and `Sendable`.
 final class TraceLookups: @unchecked Sendable {
   private struct Shared {
     var isScheduled = false
